@@ -1,0 +1,99 @@
+# The commands of epsball. `make` lists them; the README explains them.
+.DEFAULT_GOAL := help
+.PHONY: help repro look test experiment ui verify clean venv known-experiment without-git
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Stages start as `python -m pipeline ...`: it must be the one with everything installed.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+export MPLBACKEND := Agg
+
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+# The first that runs and is new enough; PYTHON=/path/to/python chooses another.
+PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
+	$$name -c '$(NEW_ENOUGH)' 2>/dev/null \
+	&& { echo $$name; break; }; done)
+
+# EXPERIMENT=mnist means the folder experiments/mnist; without it the top level is meant.
+EXPERIMENT ?=
+HERE := $(if $(filter-out default,$(EXPERIMENT)),experiments/$(EXPERIMENT)/)
+PARAMS := $(HERE)params.yaml
+
+# Wheels of torch for another device, e.g. TORCH_INDEX=<the index of CPU builds>.
+TORCH_INDEX ?=
+INSTALL := -e '.[pipeline,test]' -c constraints.txt \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  EXPERIMENT=mnist with repro or verify: the experiment in experiments/mnist"
+	@echo "  PYTHON=... the Python to make $(VENV) with; TORCH_INDEX=... an index of torch builds"
+
+repro: known-experiment $(VENV)/.ready without-git ## Run what has changed, then say what was found
+	@$(BIN)/python -m pipeline check-config --params $(PARAMS)
+	@$(BIN)/dvc repro $(HERE)dvc.yaml
+	@$(BIN)/python -m pipeline summary --params $(PARAMS)
+
+look: $(VENV)/.ready ## The first insight within half a minute: one network, one picture
+	@$(BIN)/python -m pipeline look --params $(PARAMS)
+
+experiment: $(VENV)/.ready ## Start a new experiment: NAME=mine FROM=mnist
+	@test -n "$(NAME)" || { echo "usage: make experiment NAME=mine [FROM=mnist]" >&2; exit 2; }
+	@$(BIN)/python -m pipeline experiment "$(NAME)" --from "$(or $(FROM),default)"
+
+verify: known-experiment $(VENV)/.ready ## Check every stored adversarial image again
+	@$(BIN)/python -m pipeline verify --params $(PARAMS)
+
+ui: $(VENV)/.ready ## Open the results in MLflow (it needs about 20 s to start)
+	@$(BIN)/mlflow ui --workers 1 \
+		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+test: $(VENV)/.ready ## Check style, types and behaviour
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+clean: ## Remove caches and unfinished work; results and data stay
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache build dist epsball.egg-info .work experiments/*/.work
+	@find attacks models pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv: $(VENV)/.ready ## Install everything into .venv (the others do so by themselves)
+
+# Written last: an installation that was interrupted starts again.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c '$(NEW_ENOUGH)' \
+		2>/dev/null || { \
+		echo "epsball needs Python 3.11 or newer, and found none." >&2; \
+		echo "Install it, or name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; \
+		exit 2; }
+	@echo "Installing into $(VENV) (some minutes the first time; torch is large) ..."
+	@if command -v uv >/dev/null; then \
+		{ $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null \
+			|| uv venv --quiet --clear --python "$(PYTHON)" $(VENV); } \
+		&& uv pip install --quiet --python $(BIN)/python \
+			$(if $(TORCH_INDEX),--index-strategy unsafe-best-match) $(INSTALL); \
+	else \
+		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+			echo "$(PYTHON) cannot make virtual environments." >&2; \
+			echo "On Debian and Ubuntu install the missing part: apt install python3-venv" >&2; \
+			exit 2; }; \
+		{ $(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null \
+			|| "$(PYTHON)" -m venv --clear $(VENV); } \
+		&& $(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL); \
+	fi
+	@touch $@
+
+known-experiment:
+	@test -f "$(PARAMS)" || { \
+		echo "EXPERIMENT=$(EXPERIMENT): there is no $(PARAMS); there are:" \
+			"default $(notdir $(patsubst %/params.yaml,%,$(wildcard experiments/*/params.yaml)))" >&2; \
+		exit 2; }
+
+# DVC looks for a Git repository unless it is told that there is none (an unpacked archive).
+without-git: $(VENV)/.ready
+	@test -e .git || git rev-parse --git-dir >/dev/null 2>&1 \
+		|| grep -qs no_scm .dvc/config.local || $(BIN)/dvc config --quiet --local core.no_scm true

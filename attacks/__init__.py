@@ -1,0 +1,38 @@
+"""Attacks on image classifiers, and verdicts that can be checked.
+
+Knows any `nn.Module` that maps images in [0, 1] to logits; needs torch and nothing else.
+
+    from epsball.attacks import ThreatModel, evaluate
+
+    result = evaluate(model, images, labels, ThreatModel("linf", 8 / 255))
+    print(result)                # clean and robust accuracy, what broke what
+    result.witnesses.x_adv       # the images that broke it
+
+Names are loaded when first used: importing one attack does not import the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "ThreatModel": "threat",
+    "Oracle": "oracle",
+    "ModelError": "errors",
+    "Result": "evaluate",
+    "evaluate": "evaluate",
+    "Attacker": "suite",
+    "run_suite": "suite",
+    "judge": "verdict",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value  # the submodule `evaluate` would otherwise hide its function
+    return value

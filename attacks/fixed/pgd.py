@@ -1,0 +1,93 @@
+"""Projected gradient descent (Madry et al. 2018, arXiv:1706.06083), with what made it stronger."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .. import keyed
+from ..losses import LOSSES, gap, likeliest_wrong
+from ..oracle import Oracle
+from ..search import Trail, first_points, moving
+from ..threat import ThreatModel, column, length
+
+
+def pgd(
+    model: Oracle,
+    x: Tensor,
+    y: Tensor,
+    threat: ThreatModel,
+    *,
+    keys: Tensor,
+    start: Tensor | None = None,
+    seed: int = 0,
+    steps: int = 40,
+    restarts: int = 1,
+    step_size: float = 2.5,
+    momentum: float = 0.0,
+    targets: int = 0,
+    loss: Literal["cross_entropy", "margin", "dlr"] = "cross_entropy",
+) -> Tensor:
+    """Steepest ascent from random starts, projected onto ball and box after each step.
+
+    An example is done at the first point of its path that is misclassified, and that point is
+    returned; for the others, the point of highest loss.
+
+    Args:
+        model: images (N, C, H, W) in [0, 1] to logits (N, K).
+        x, y: images and labels (N,).
+        threat: norm and budget.
+        keys: (N,) the examples' indices, from which each start follows.
+        start: images to begin the first run from, in place of its random start; NaN for an
+            example that has none.
+        seed: changes every random start.
+        steps: gradient steps of each run.
+        restarts: runs, each from its own start uniform in the ball.
+        step_size: length of a step, in units of eps / steps.
+        momentum: decay of the accumulated gradient (MI-FGSM, Dong et al. 2018); 0 is plain PGD.
+        targets: with targets = t, each restart is t runs, one towards each of the t likeliest
+            wrong classes, climbing its logit over the label's (MultiTargeted, Gowal et al. 2019,
+            arXiv:1910.09338). An untargeted loss follows whichever class leads and can settle at
+            a boundary that is not the nearest.
+        loss: what is climbed without targets.
+
+    Returns:
+        Perturbed images (N, C, H, W) inside ball and box.
+    """
+    oracle = Oracle.of(model)
+    trail = Trail(x)
+    aims: list[Tensor | None] = [None]
+    if targets:
+        aims = list(likeliest_wrong(oracle.logits(x, keys), y, targets))
+    for run in range(restarts * len(aims)):
+        rows = trail.unbroken()
+        if len(rows) == 0:
+            break
+        state = keyed.stream(keys, seed, "pgd", run)
+        begin = start[rows] if start is not None and run == 0 else None
+        point = first_points(begin, x[rows], threat[rows], state[rows])
+        aim = aims[run % len(aims)]
+        climbed = LOSSES[loss] if aim is None else gap
+        labels = (y,) if aim is None else (y, aim)
+        velocity = torch.zeros_like(point)
+        for step in range(steps):
+            given = [each[rows] for each in labels]
+            seen = oracle.ascent(point, keys[rows], climbed, *given)
+            stay = trail.see(rows, point, seen.logits, y[rows], seen.loss)
+            rows, point, grad = rows[stay], point[stay], seen.grad[stay]
+            if len(rows) == 0:
+                break
+            grad = moving(grad, keyed.stream(state[rows], step))
+            if momentum:
+                size = length(grad.double(), "l1").float()
+                velocity = momentum * velocity[stay] + grad / column(size, grad)
+                grad = velocity
+            near = threat[rows]
+            step_length = near.eps * (step_size / steps)
+            point = near.project(point + step_length * near.steepest(grad), x[rows])
+        if len(rows):
+            logits = oracle.logits(point, keys[rows])
+            trail.see(rows, point, logits, y[rows], climbed(logits, *[e[rows] for e in labels]))
+    return trail.x_adv

@@ -1,0 +1,82 @@
+"""The boundary as a linear network would have it: how to cross it inside the box.
+
+Around an image a network is nearly linear, its boundary nearly a hyperplane. The smallest step
+across it that stays in [0, 1] is found exactly (Croce and Hein 2020, arXiv:1907.02044).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..threat import column, length
+
+# The norm in which a gradient is measured when the perturbation is measured in the other.
+DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
+
+
+def cross(x: Tensor, grad: Tensor, needed: Tensor, norm: str) -> Tensor:
+    """The step of smallest norm that raises the linear function `grad` by `needed` inside the box.
+
+    Args:
+        x: where the step begins (N, C, H, W), in [0, 1].
+        grad: slope of the linear function, like x.
+        needed: (N,) by how much the function is to rise; to fall where negative.
+        norm: "linf", "l2" or "l1".
+
+    Returns:
+        The step, like x. Where the box does not reach that far, the step to its best corner.
+    """
+    slope = grad.flatten(1).double() * needed.double().sign()[:, None]
+    goal = needed.double().abs()[:, None]
+    wide = x.flatten(1).double()
+    room = torch.where(slope > 0, 1 - wide, wide).clamp_min(0)
+    size = slope.abs()
+    moved = _fill(size, room, goal) if norm == "l1" else _raise(size, room, goal, norm)
+    return (moved * slope.sign()).float().view_as(x)
+
+
+def _raise(size: Tensor, room: Tensor, goal: Tensor, norm: str) -> Tensor:
+    """Every pixel moves by min(level * speed, room): equally fast in linf, by its slope in l2.
+
+    What is gained is concave in the level, so Newton's method from level 0 rises to the answer
+    without passing it, and ends when no pixel more meets the box.
+    """
+    speed = torch.ones_like(size) if norm == "linf" else size
+    level = torch.zeros_like(goal)
+    for _ in range(64):
+        held = level * speed >= room
+        gained = torch.where(held, size * room, 0).sum(dim=1, keepdim=True)
+        rate = torch.where(held, 0, size * speed).sum(dim=1, keepdim=True)
+        raised = (goal - gained).clamp_min(0) / rate.clamp_min(1e-300)
+        raised = torch.where(rate > 0, torch.maximum(raised, level), level)
+        if torch.equal(raised, level):
+            break
+        level = raised
+    return torch.minimum(level * speed, room).where(rate > 0, room)
+
+
+def _fill(size: Tensor, room: Tensor, goal: Tensor) -> Tensor:
+    """The steepest pixels move as far as they can, until the goal is reached."""
+    order = size.argsort(dim=1, descending=True, stable=True)
+    size, room = size.gather(1, order), room.gather(1, order)
+    gain = size * room
+    left = (goal - (gain.cumsum(dim=1) - gain)).clamp_min(0)
+    moved = torch.minimum(left / size.clamp_min(1e-300), room)
+    return torch.zeros_like(size).scatter(1, order, moved)
+
+
+def linear_distance(norm: str, gap: Tensor, grad: Tensor) -> Tensor:
+    """|gap| over the gradient's dual norm, (N,): how far the boundary is, were there no box."""
+    return gap.abs() / length(grad.double(), DUAL[norm]).float().clamp_min(1e-12)
+
+
+def farthest(x: Tensor, norm: str) -> Tensor:
+    """Distance from each image to the farthest corner of the box, (N,)."""
+    return length(torch.maximum(x, 1 - x).double(), norm).float()
+
+
+def shell(direction: Tensor, norm: str, radius: Tensor) -> Tensor:
+    """Each image of `direction` at length `radius` (N,); a zero stays zero."""
+    size = length(direction.double(), norm).float().clamp_min(1e-30)
+    return direction * column(radius / size, direction)

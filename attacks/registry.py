@@ -1,0 +1,278 @@
+"""Names of attacks, and where their functions are. Importing this imports no attack, nor torch.
+
+To add an attack: write its file, add its line to ATTACKS. A user's own attack needs no line: a
+suite names it `module:function`.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+import importlib
+import importlib.util
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+L_NORMS = ("linf", "l2", "l1")
+
+
+def largest_eps(norm: str, dimensions: int) -> float:
+    """The budget at which the ball covers the whole box [0, 1]^d: larger ones mean nothing."""
+    return {"linf": 1.0, "l2": math.sqrt(dimensions), "l1": float(dimensions)}[norm]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where an attack is and what it can do.
+
+    Attributes:
+        module: the file in this package, or the full module name of a user's attack.
+        function: its name in that module.
+        kind: "fixed" returns an image for a given budget, "minimum" the nearest adversarial image,
+            "noise" a random perturbation with the signature of "fixed".
+        norms: the norms it handles.
+        gradients: False if it asks the model for logits alone.
+    """
+
+    module: str
+    function: str
+    kind: str
+    norms: tuple[str, ...] = L_NORMS
+    gradients: bool = True
+
+
+ATTACKS: dict[str, Entry] = {
+    "fgsm": Entry(".fixed.fgsm", "fgsm", "fixed"),
+    "pgd": Entry(".fixed.pgd", "pgd", "fixed", ("linf", "l2")),
+    "apgd": Entry(".fixed.apgd", "apgd", "fixed", ("linf", "l2")),
+    "apgd_l1": Entry(".fixed.apgd_l1", "apgd_l1", "fixed", ("l1",)),
+    "square": Entry(".fixed.square", "square", "fixed", gradients=False),
+    "deepfool": Entry(".minimum.deepfool", "deepfool", "minimum"),
+    "fab": Entry(".minimum.fab", "fab", "minimum"),
+    "ddn": Entry(".minimum.ddn", "ddn", "minimum", ("l2",)),
+    "cw": Entry(".minimum.cw", "cw", "minimum", ("l2",)),
+    "fmn": Entry(".minimum.fmn", "fmn", "minimum"),
+}
+
+NOISE: dict[str, Entry] = {
+    "uniform": Entry(".noise", "uniform", "noise", gradients=False),
+    "surface": Entry(".noise", "surface", "noise", gradients=False),
+    "corners": Entry(".noise", "corners", "noise", ("linf",), gradients=False),
+    # In L2 a Gaussian scaled to the ball is `surface`, draw for draw.
+    "gaussian": Entry(".noise", "gaussian", "noise", ("linf", "l1"), gradients=False),
+}
+
+# What a suite's `attacks:` may name in place of a list.
+ENSEMBLES: dict[str, list[dict[str, Any]]] = {
+    "fast": [
+        {"attack": "fgsm"},
+        {"attack": "pgd", "steps": 20, "loss": "margin"},
+        {"attack": "pgd", "name": "pgd_restarts", "steps": 40, "restarts": 2},
+    ],
+}
+
+# Parameters of the signature that are not settings.
+_GIVEN = {"model", "x", "y", "threat", "norm", "keys", "start", "seed", "name"}
+
+
+# With 0 of these an attack does nothing, and would report that nothing broke. Of others, 0 has a
+# meaning: no targets, no scouting, no momentum.
+NEVER_ZERO = {"steps", "restarts", "draws", "queries", "rounds", "classes", "step_size"}
+
+
+class UnknownAttackError(ValueError):
+    """An attack, ensemble or setting that does not exist, or one that cannot do the norm."""
+
+
+@dataclass(frozen=True)
+class Attacker:
+    """An attack with its settings, as one entry of a suite.
+
+    Attributes:
+        label: its name in the suite's results, unique there.
+        attack: its name in the registry, or `module:function`.
+        entry: where it is and what it can do.
+        settings: keyword arguments for its function.
+    """
+
+    label: str
+    attack: str
+    entry: Entry
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Callable[..., Any]:
+        return load(self.entry)
+
+
+def load(entry: Entry) -> Callable[..., Any]:
+    """The function of an entry; imports its module."""
+    module = importlib.import_module(entry.module, __package__)
+    function: Callable[..., Any] = getattr(module, entry.function)
+    return function
+
+
+def find(name: str) -> Entry:
+    """The entry of an attack by its name, or of a user's attack by `module:function`.
+
+    A user's attack whose fourth parameter is called `norm` is of minimum norm, else of fixed eps.
+
+    Raises:
+        UnknownAttackError: with the nearest name and all that are allowed.
+    """
+    if name in ATTACKS:
+        return ATTACKS[name]
+    if ":" in name:
+        module, function = name.split(":", 1)
+        parameters = [a.arg for a in _definition(Entry(module, function, "fixed")).args.args]
+        return Entry(module, function, "minimum" if "norm" in parameters else "fixed")
+    close = difflib.get_close_matches(name, ATTACKS, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    raise UnknownAttackError(
+        f"unknown attack {name!r}{hint} allowed: {', '.join(sorted(ATTACKS))}, "
+        "or your own as module:function"
+    )
+
+
+def resolve(attacks: str | list[dict[str, Any]], norm: str | None) -> list[Attacker]:
+    """The attackers that a suite's `attacks:` names, checked: attack, settings, norm, labels.
+
+    Args:
+        attacks: an ensemble's name, or a list such as `[{"attack": "pgd", "steps": 40}]`.
+        norm: of the suite; None leaves norms unchecked.
+
+    Raises:
+        UnknownAttackError: with a sentence for each entry that cannot be run.
+    """
+    if isinstance(attacks, str):
+        if attacks not in ENSEMBLES:
+            raise UnknownAttackError(
+                f"unknown ensemble {attacks!r}; allowed: {', '.join(sorted(ENSEMBLES))}, "
+                "or a list of attacks"
+            )
+        attacks = [
+            item for item in ENSEMBLES[attacks] if norm in (None, *find(item["attack"]).norms)
+        ]
+    if not attacks:
+        raise UnknownAttackError("names no attack")
+    attackers, problems = [], []
+    for item in attacks:
+        try:
+            attackers.append(_attacker(item, norm))
+        except UnknownAttackError as error:
+            problems.append(str(error))
+    if problems:
+        raise UnknownAttackError("; ".join(problems))
+    labels = [attacker.label for attacker in attackers]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UnknownAttackError(
+                f"two attacks are called {label!r}; tell them apart with `name:`"
+            )
+    return attackers
+
+
+def _attacker(item: dict[str, Any], norm: str | None) -> Attacker:
+    if "attack" not in item:
+        raise UnknownAttackError(f"an attack is written {{attack: pgd, steps: 40}}, got {item}")
+    name = str(item["attack"])
+    entry = find(name)
+    if norm not in (None, *entry.norms):
+        raise UnknownAttackError(f"{name} cannot do {norm}; it does {', '.join(entry.norms)}")
+    given = {key: value for key, value in item.items() if key not in ("attack", "name")}
+    allowed = settings(entry)
+    for key, value in given.items():
+        if key not in allowed:
+            close = difflib.get_close_matches(key, allowed, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ";"
+            raise UnknownAttackError(
+                f"{name} has no setting {key!r}{hint} allowed: {', '.join(sorted(allowed))}"
+            )
+        allowed[key].check(name, key, value)
+    label = str(item.get("name", name.replace(":", "_").replace(".", "_")))
+    return Attacker(label, name, entry, given)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a keyword of an attack accepts, read from its signature."""
+
+    default: Any
+    choices: tuple[str, ...]
+
+    def check(self, attack: str, key: str, value: Any) -> None:
+        if self.choices and value not in self.choices:
+            raise UnknownAttackError(
+                f"{attack}.{key} must be one of {', '.join(self.choices)}, got {value!r}"
+            )
+        kind = type(self.default)
+        fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
+        if self.default is not None and (not fits or isinstance(value, bool) is not (kind is bool)):
+            raise UnknownAttackError(f"{attack}.{key} must be {kind.__name__}, got {value!r}")
+        if kind not in (int, float):
+            return
+        if not math.isfinite(value):
+            raise UnknownAttackError(f"{attack}.{key} must be finite, got {value!r}")
+        if value < 0:
+            raise UnknownAttackError(f"{attack}.{key} must not be negative, got {value!r}")
+        if value == 0 and key in NEVER_ZERO:
+            raise UnknownAttackError(f"{attack}.{key} must be more than 0, got {value!r}")
+
+
+@functools.cache
+def _definition(entry: Entry) -> ast.FunctionDef:
+    """The function's source, parsed: its signature is known without importing torch."""
+    path = _source(entry)
+    try:
+        body = ast.parse(path.read_text()).body
+    except (OSError, SyntaxError, ValueError) as error:  # ValueError: it is not even text
+        raise UnknownAttackError(
+            f"cannot read {entry.function!r} from module {entry.module!r} ({error})"
+        ) from None
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name == entry.function:
+            return node
+    raise UnknownAttackError(f"{path.name} defines no function {entry.function!r}")
+
+
+def _source(entry: Entry) -> Path:
+    """The file that an entry's module is in."""
+    if entry.module.startswith("."):
+        return Path(__file__).parent / (entry.module[1:].replace(".", "/") + ".py")
+    try:
+        spec = importlib.util.find_spec(entry.module)
+    except Exception:  # `a.b` imports a, which may raise whatever its author likes
+        spec = None
+    if spec is None or spec.origin is None:
+        raise UnknownAttackError(f"no module {entry.module!r} to take {entry.function!r} from")
+    return Path(spec.origin)
+
+
+def settings(entry: Entry) -> dict[str, Setting]:
+    """The settings of an attack: its keyword arguments, with defaults and `Literal` choices."""
+    arguments = _definition(entry).args
+    found = {}
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        if argument.arg in _GIVEN:
+            continue
+        try:
+            found[argument.arg] = Setting(
+                None if default is None else ast.literal_eval(default),
+                _choices(argument.annotation),
+            )
+        except ValueError:
+            raise UnknownAttackError(
+                f"{entry.module}:{entry.function}: the default and choices of {argument.arg!r} "
+                "must be written out in its signature, where they can be read without running it"
+            ) from None
+    return found
+
+
+def _choices(annotation: ast.expr | None) -> tuple[str, ...]:
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        listed = ast.literal_eval(annotation.slice)
+        return listed if isinstance(listed, tuple) else (listed,)
+    return ()

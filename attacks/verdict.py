@@ -1,0 +1,65 @@
+"""The verdict: an image is broken only if this says so, whatever the attack believed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from .losses import is_broken, margin
+from .oracle import Oracle
+from .threat import length
+
+# A float32 image inside a ball may stand outside by rounding; more than this is outside.
+TOLERANCE = 1e-6
+
+SURVIVED, BROKEN, ERROR = 0, 1, 2
+
+
+class Judgement(NamedTuple):
+    """One row per example, each (N,).
+
+    Attributes:
+        outcome: SURVIVED, BROKEN, or ERROR where the logits are not finite.
+        prediction: the class of the judged image.
+        confidence: its softmax probability.
+        margin: best wrong logit minus the label's.
+        distance: of the judged image from the original, in the norm.
+    """
+
+    outcome: Tensor
+    prediction: Tensor
+    confidence: Tensor
+    margin: Tensor
+    distance: Tensor
+
+
+def judge(
+    oracle: Oracle,
+    x: Tensor,
+    x_adv: Tensor,
+    y: Tensor,
+    keys: Tensor,
+    norm: str,
+    eps: float | Tensor,
+) -> Judgement:
+    """Judge perturbed images by the original model, in eval mode and IEEE float32.
+
+    Broken means: finite, inside [0, 1], within `eps` of the original (tolerance 1e-6), and
+    misclassified with the wrong class ahead by more than 1e-6 of the largest |logit|.
+
+    Args:
+        oracle: the model.
+        x, x_adv: originals and perturbed images (N, C, H, W), float32.
+        y, keys: labels and indices (N,).
+        norm: of the threat model.
+        eps: its budget, one number or one for each example (N,).
+    """
+    logits = oracle.logits(x_adv, keys)
+    distance = length((x_adv - x).double(), norm).float()
+    flat = x_adv.flatten(1)
+    feasible = (flat.amin(dim=1) >= 0) & (flat.amax(dim=1) <= 1) & (distance <= eps + TOLERANCE)
+    outcome = (feasible & is_broken(logits, y)).int() * BROKEN
+    outcome[~logits.isfinite().all(dim=1)] = ERROR
+    top = logits.softmax(dim=1).max(dim=1)
+    return Judgement(outcome, top.indices, top.values, margin(logits, y), distance)

@@ -1,0 +1,1 @@
+"""Your own attacks; README.md here says how."""

@@ -1,0 +1,1 @@
+"""The pipeline: configuration, stages, reports. The only package that reads and writes files."""

@@ -1,0 +1,118 @@
+"""`python -m pipeline COMMAND`: the stages that dvc.yaml runs, and a few commands for people."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+
+# Before torch is imported anywhere: threads that spin while they wait make small networks ten
+# times slower as soon as another process wants a core (measured on two cores).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from .base.errors import UserError
+
+# Command: module, function, names it takes, help. Modules are imported when they run.
+COMMANDS: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "data": ("data", (), "split the data set, once"),
+    "train": ("train", ("network",), "train one network"),
+    "attack": ("attack", ("network", "suite"), "attack one network with one suite"),
+    "noise": ("noise", ("network", "suite"), "perturb one network's images at random"),
+    "memorize": ("memorize", ("network", "corruption"), "fit corrupted labels or images"),
+    "report": ("report", (), "write reports/ from all results"),
+    "track": ("track", (), "bring MLflow up to date with all results"),
+    "verify": ("verify", (), "judge every stored witness again"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if it went well, 2 if the user has something to mend."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--params", default="params.yaml", help="the experiment's params.yaml")
+        return sub
+
+    for name, (_, names, text) in COMMANDS.items():
+        sub = command(name, text)
+        for each in names:
+            sub.add_argument(each)
+    command("check-config", "check params.yaml and say nothing if it is well")
+    command("summary", "say where the report is and what it found")
+    sub = command("experiment", "start an experiment of your own, from another one")
+    sub.add_argument("name")
+    sub.add_argument("--from", dest="origin", default="default", help="experiment to copy")
+    sub = command("look", "train one small network and show one image that breaks it")
+    sub.add_argument("--out", default="look.png", help="where the picture goes")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.command == "experiment":
+        from .experiment import create
+
+        return create(options.name, options.origin)
+    if options.command == "look":
+        from .look import look
+
+        return look(options.out)
+    from .base.config import load
+    from .base.store import Place
+
+    config, place = load(options.params), Place.of(options.params)
+    if options.command == "check-config":
+        return None
+    if options.command == "summary":
+        from .report.summary import headline_lines
+
+        print(f"\nThe report: {place.reports / 'index.html'}", *headline_lines(place), sep="\n")
+        return None
+    module, names, _ = COMMANDS[options.command]
+    _die_with_parent()
+    given = [getattr(options, name) for name in names]
+    for kind, name in zip(names, given, strict=True):
+        known = getattr(config, {"corruption": "memorize"}.get(kind, f"{kind}s"))
+        known = known.corruptions if kind == "corruption" else known
+        if name not in known:
+            raise UserError(f"{options.params}: no {kind} {name!r}; there are {', '.join(known)}")
+    importlib.import_module(f".{module}", __package__).run(place, config, *given)
+    return None
+
+
+def _die_with_parent() -> None:
+    """End this process when the one that started it is gone.
+
+    When DVC is killed, its stage would go on and write under the feet of the next run.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

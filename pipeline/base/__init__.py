@@ -1,0 +1,1 @@
+"""What every stage leans on: configuration, files, progress, the device, splits, networks."""

@@ -1,0 +1,227 @@
+"""What only params.yaml as a whole can tell: names that refer to others, budgets, boxes, sizes.
+
+Works on the raw file, so that it speaks even where other parts are wrong; what has not even the
+right type is told by the schema and passed over here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from attacks import registry
+from models import ARCHITECTURES
+
+
+class DataSet(NamedTuple):
+    """A published data set: channels, height and width; how many images it has."""
+
+    shape: tuple[int, int, int]
+    train: int
+    test: int | None
+    """None: a share of `train` is held out, as data.test says"""
+
+
+# A folder is not here: what it holds is known when the data stage has read it.
+PUBLISHED = {
+    "digits": DataSet((1, 8, 8), 1797, None),
+    "mnist": DataSet((1, 28, 28), 60000, 10000),
+    "fashion_mnist": DataSet((1, 28, 28), 60000, 10000),
+    "cifar10": DataSet((3, 32, 32), 50000, 10000),
+    "cifar100": DataSet((3, 32, 32), 50000, 10000),
+    "svhn": DataSet((3, 32, 32), 73257, 26032),
+}
+
+
+def cross_errors(raw: dict[str, Any]) -> list[str]:
+    """One line for each contradiction between the parts of a raw params.yaml."""
+    errors = [
+        f"memorize.networks: {unknown(name, _mapping(raw, 'networks'))}"
+        for name in _listed(_mapping(raw, "memorize").get("networks"))
+        if isinstance(name, str) and name not in _mapping(raw, "networks")
+    ]
+    errors += _architecture_errors(raw) + _headline_errors(raw) + _count_errors(raw)
+    return errors + _suite_errors(raw) + _training_errors(raw)
+
+
+def _headline_errors(raw: dict[str, Any]) -> list[str]:
+    head, suites = _mapping(raw, "headline"), _mapping(raw, "suites")
+    chosen = head.get("suite")
+    if not isinstance(chosen, str):
+        return []
+    if chosen not in suites:
+        return [f"headline.suite: {unknown(chosen, suites)}"]
+    grid = _numbers(_mapping(suites, chosen).get("eps"))
+    return [
+        f"headline.eps: must be one of suites.{chosen}.eps {grid}, got {eps}"
+        for eps in _numbers([head.get("eps")])
+        if grid and not any(math.isclose(eps, other) for other in grid)
+    ]
+
+
+def _suite_errors(raw: dict[str, Any]) -> list[str]:
+    """Suites and the noise that is measured beside them: budgets, and norms that noise lacks."""
+    suites, noise, data = _mapping(raw, "suites"), _mapping(raw, "noise"), _mapping(raw, "data")
+    grids = _mapping(noise, "eps")
+    kinds = [kind for kind in _listed(noise.get("kinds")) if str(kind) in registry.NOISE]
+    errors = []
+    for name in suites:
+        suite = _mapping(suites, name)
+        errors += _watched_errors(name, suite.get("attacks"))
+        norm = suite.get("norm")
+        if norm not in registry.L_NORMS:
+            continue
+        errors += _box_errors(f"suites.{name}.eps", norm, suite.get("eps"), data)
+        if norm not in grids:
+            errors.append(f"noise.eps.{norm}: missing; suites.{name} uses that norm")
+        able = [kind for kind, entry in registry.NOISE.items() if norm in entry.norms]
+        if kinds and not set(kinds) & set(able):
+            errors.append(
+                f"noise.kinds: none of them can do {norm}, which suites.{name} uses; "
+                f"add one of {listed(able)}"
+            )
+    for norm, grid in grids.items():
+        if norm in registry.L_NORMS:
+            errors += _box_errors(f"noise.eps.{norm}", norm, grid, data)
+    return errors
+
+
+def _watched_errors(suite: str, attacks: Any) -> list[str]:
+    """A user's attack must lie where DVC sees it change, or old verdicts would stay."""
+    names = [str(item.get("attack")) for item in _listed(attacks) if isinstance(item, dict)]
+    return [
+        f"suites.{suite}.attacks: {name!r} is not below custom/, where DVC watches your own "
+        "attacks; move its module there and name it custom.<module>:<function>"
+        for name in names
+        if ":" in name and not name.startswith("custom.")
+    ]
+
+
+def _training_errors(raw: dict[str, Any]) -> list[str]:
+    """Budgets of adversarial training that the box does not hold."""
+    networks = _mapping(raw, "networks")
+    recipes = {"recipe": _mapping(raw, "recipe")}
+    recipes |= {f"networks.{name}": _mapping(networks, name) for name in networks}
+    errors = []
+    for key, recipe in recipes.items():
+        threat = _mapping(recipe, "adversarial")
+        if threat.get("norm") in registry.L_NORMS:
+            grid, data = [threat.get("eps")], _mapping(raw, "data")
+            errors += _box_errors(f"{key}.adversarial.eps", threat["norm"], grid, data)
+    return errors
+
+
+def _architecture_errors(raw: dict[str, Any]) -> list[str]:
+    """Architectures that cannot take the data set's images."""
+    data_set, recipe = _data_set(raw), _mapping(raw, "recipe")
+    if data_set is None:
+        return []  # a folder's image size is not known yet; training checks it before it starts
+    _, height, width = data_set.shape
+    networks = _mapping(raw, "networks")
+    errors = []
+    for name in networks:
+        own = _mapping(networks, name)
+        key = f"networks.{name}" if "architecture" in own else "recipe"
+        chosen = ARCHITECTURES.get(str((recipe | own).get("architecture")))
+        if chosen and not chosen.accepts(height, width):
+            errors.append(
+                f"{key}.architecture: takes images of {chosen.sizes()}, "
+                f"but those of {raw['data']['name']} are {height}x{width}"
+            )
+    return errors
+
+
+def _count_errors(raw: dict[str, Any]) -> list[str]:
+    """More images asked than the data set has."""
+    data_set, data = _data_set(raw), _mapping(raw, "data")
+    shares = _numbers([data.get("test"), data.get("validation")])
+    if data_set is None or len(shares) < 2 or not all(0 < share < 1 for share in shares):
+        return []
+    train, test = data_set.train, data_set.test
+    if test is None:
+        test = held_out(train, shares[0])
+        train -= test
+    train -= held_out(train, shares[1])
+    errors = []
+
+    def check(section: str, there: int, part: str) -> None:
+        asked = _mapping(raw, section).get("samples")
+        if isinstance(asked, int) and asked > there:
+            errors.append(
+                f"{section}.samples: {asked} asked, but {data['name']} has {there} {part} images "
+                "here; null takes them all"
+            )
+
+    check("data", train, "training")
+    kept = data.get("samples")
+    check("memorize", min(train, kept) if isinstance(kept, int) else train, "training")
+    check("evaluation", test, "test")
+    return errors
+
+
+def held_out(count: int, share: float) -> int:
+    """How many of `count` images a share is: rounded up, but not for the error of a product."""
+    return math.ceil(count * share - 1e-9)
+
+
+def _box_errors(key: str, norm: str, grid: Any, data: dict[str, Any]) -> list[str]:
+    known = PUBLISHED.get(str(data.get("name")))
+    if norm != "linf" and known is None:
+        return []  # a folder's image size is not known yet; the attack checks it before it starts
+    limit = registry.largest_eps(norm, math.prod(known.shape if known else ()))
+    return [
+        f"{key}: {eps:g} is more than the box [0, 1] allows in {norm}: at most {limit:g}"
+        for eps in _numbers(grid)
+        if eps > limit * (1 + 1e-9)
+    ]
+
+
+def _data_set(raw: dict[str, Any]) -> DataSet | None:
+    return PUBLISHED.get(str(_mapping(raw, "data").get("name")))
+
+
+def _mapping(values: dict[str, Any], key: str) -> dict[str, Any]:
+    """What stands at `key`; empty where it is no mapping."""
+    found = values.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _listed(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else []
+
+
+def _numbers(values: Any) -> list[float]:
+    """The budgets of a raw list that can be read at all."""
+    found = []
+    for value in _listed(values):
+        try:
+            found.append(float(budget(value)))
+        except (TypeError, ValueError):
+            continue
+    return found
+
+
+def budget(value: Any) -> Any:
+    """`8/255` is a perturbation budget as people write it; YAML leaves it a string."""
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        if isinstance(value, str):
+            above, slash, below = value.partition("/")
+            return float(above) / (float(below) if slash else 1)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError("must be a number or a fraction such as 8/255") from None
+    return value
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(map(str, names)))
+
+
+def unknown(name: Any, allowed: Iterable[str]) -> str:
+    """`unknown 'pgdd'; did you mean 'pgd'? allowed: fgsm, pgd`."""
+    close = difflib.get_close_matches(str(name), list(map(str, allowed)), n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    return f"unknown {name!r}{hint} allowed: {listed(allowed)}"

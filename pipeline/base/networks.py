@@ -1,0 +1,107 @@
+"""Networks on disk: built for a data set, saved with what it takes to build them again, loaded."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from models import build
+
+from .errors import UserError
+from .generators import own_generators
+from .splits import Split
+from .store import write_bytes
+
+if TYPE_CHECKING:
+    from .config import Recipe
+
+# What torch.load and the building of a network raise for a file that is not one of ours.
+UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    pickle.UnpicklingError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)
+
+
+def new_network(recipe: Recipe, train: Split, keys: str) -> tuple[nn.Module, dict[str, Any]]:
+    """An untrained network for these images, and what `load_network` needs to build it again.
+
+    It is normalized by the mean and deviation of the training images. The weights follow from
+    the recipe's seed. UserError, naming the key, if the architecture cannot take the images.
+    """
+    # By histogram: exact, and without a copy of the whole data set in float64.
+    channels = [np.bincount(channel.ravel(), minlength=256) for channel in train.x.swapaxes(0, 1)]
+    values = np.arange(256) / train.levels
+    means = [float((counts * values).sum() / counts.sum()) for counts in channels]
+    spreads = [
+        float(np.sqrt((counts * (values - mean) ** 2).sum() / counts.sum()))
+        for counts, mean in zip(channels, means, strict=True)
+    ]
+    settings = {
+        "architecture": recipe.architecture,
+        "shape": list(train.shape),
+        "classes": len(train.classes),
+        "settings": {
+            "dropout": recipe.dropout,
+            "mean": [round(mean, 4) for mean in means],
+            "std": [round(max(spread, 1e-3), 4) for spread in spreads],  # a channel may be blank
+        },
+    }
+    try:
+        with own_generators(torch.device("cpu"), recipe.seed):
+            return _build(settings), settings
+    except ValueError as error:
+        raise UserError(f"{keys}.architecture: {error}") from None
+
+
+def _build(described: dict[str, Any]) -> nn.Module:
+    return build(
+        described["architecture"],
+        shape=described["shape"],
+        classes=described["classes"],
+        **described["settings"],
+    )
+
+
+def save_network(path: Path, model: nn.Module, settings: dict[str, Any]) -> None:
+    """Write settings and weights into one file; equal weights give equal bytes."""
+    state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    buffer = io.BytesIO()
+    torch.save({**settings, "state": state}, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """A trained network in eval mode on the CPU, and its settings, from its folder or file.
+
+    The settings are architecture, settings, shape and classes, with the number of parameters.
+    UserError if the file is missing or is not one of ours.
+    """
+    file = path / "network.pt" if path.is_dir() or path.suffix != ".pt" else path
+    try:
+        settings = torch.load(file, map_location="cpu", weights_only=True)
+        state = settings.pop("state")
+        model = _build(settings)
+        model.load_state_dict(state)
+    except FileNotFoundError:
+        raise UserError(f"{file}: missing; run `dvc repro` to train the network") from None
+    except UNREADABLE as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{file}: not a network of epsball, or damaged ({reason})") from error
+    return model.eval(), {**settings, "parameters": parameters(model)}
+
+
+def parameters(model: nn.Module) -> int:
+    """How many trainable numbers the network has."""
+    return sum(p.numel() for p in model.parameters())

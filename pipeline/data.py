@@ -1,0 +1,118 @@
+"""Stage `data`: the data set, split once, in one file that every other stage reads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .base.splits import Part, Split
+from .base.store import Place, write_npz
+from .sources.published import LOADERS
+from .sources.source import Source
+
+if TYPE_CHECKING:
+    from .base.config import Config
+
+
+def run(place: Place, config: Config) -> None:
+    """Load the configured data set, split it, and write artifacts/data.npz."""
+    source = load_source(config.data.name, config.data.root)
+    splits = split(
+        source,
+        seed=config.data.seed,
+        validation=config.data.validation,
+        test=config.data.test,
+        samples=config.data.samples,
+    )
+    arrays: dict[str, np.ndarray] = {}
+    for part, found in splits.items():
+        arrays |= {f"x_{part}": found.x, f"y_{part}": found.y, f"index_{part}": found.index}
+    arrays["classes"] = np.array(source.classes)
+    arrays["levels"] = np.array(source.levels)
+    arrays["name"] = np.array(config.data.name)
+    write_npz(place.data, **arrays, checksum=np.array(checksum(arrays)))
+    sizes = ", ".join(f"{len(found.y)} {part}" for part, found in splits.items())
+    print(f"{config.data.name}: {sizes} images of {'x'.join(map(str, splits['train'].shape))}")
+
+
+def load_source(name: str, root: str | None) -> Source:
+    """The data set as published; `root` None means EPSBALL_DATA, or else the folder `data`."""
+    return LOADERS[name](Path(root or os.environ.get("EPSBALL_DATA") or "data"))
+
+
+def split(
+    source: Source, *, seed: int, validation: float, test: float, samples: int | None
+) -> dict[Part, Split]:
+    """Cut a source into train, validation and test, the same for the same seed on any machine.
+
+    A fraction `test` is held out of a data set without a test part, then a fraction
+    `validation` of what remains, if it brings none; both keep the shares of the classes.
+    `samples` keeps that many of the training images: the first in a keyed order, so that the
+    smaller set is always within the larger.
+    """
+    numbers = np.arange(len(source.train[1]))
+    parts: dict[Part, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+    if source.test is not None:
+        parts["test"] = (*source.test, np.arange(len(source.test[1])))
+    else:
+        numbers, held = _hold_out(numbers, source.train[1], test, seed, purpose=1)
+        parts["test"] = _rows(source.train, held)
+    if source.validation is not None:
+        parts["validation"] = (*source.validation, np.arange(len(source.validation[1])))
+    else:
+        numbers, held = _hold_out(numbers, source.train[1], validation, seed, purpose=2)
+        parts["validation"] = _rows(source.train, held)
+    if samples is not None:
+        numbers = np.sort(_shuffled(numbers, seed, purpose=3)[:samples])
+    parts["train"] = _rows(source.train, numbers)
+    order: tuple[Part, ...] = ("train", "validation", "test")
+    return {part: Split(*parts[part], source.levels, source.classes) for part in order}
+
+
+def _rows(
+    part: tuple[np.ndarray, np.ndarray], numbers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return part[0][numbers], part[1][numbers], numbers
+
+
+def _hold_out(
+    numbers: np.ndarray, labels: np.ndarray, fraction: float, seed: int, purpose: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(kept, held out), both ascending; the held out are `fraction`, rounded up, by class."""
+    shuffled = _shuffled(numbers, seed, purpose)
+    values, counts = np.unique(labels[shuffled], return_counts=True)
+    quota = np.floor(counts * fraction).astype(int)
+    # The rounding is given to the classes that lost most by it.
+    missing = int(np.ceil(len(numbers) * fraction - 1e-9)) - quota.sum()
+    quota[np.argsort(quota - counts * fraction, kind="stable")[:missing]] += 1
+    held = np.concatenate(
+        [shuffled[labels[shuffled] == value][:n] for value, n in zip(values, quota, strict=True)]
+    )
+    return np.setdiff1d(numbers, held), np.sort(held)
+
+
+def _shuffled(numbers: np.ndarray, seed: int, purpose: int) -> np.ndarray:
+    """`numbers` in the order of a hash (SplitMix64) of seed, purpose and number.
+
+    A hash and not numpy's generator, whose streams may change from version to version.
+    """
+    z = numbers.astype(np.uint64) + np.uint64((seed << 32) + (purpose << 28))
+    with np.errstate(over="ignore"):
+        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return numbers[np.argsort(z ^ (z >> np.uint64(31)), kind="stable")]
+
+
+def checksum(arrays: dict[str, np.ndarray]) -> str:
+    """sha256 over names, types, shapes and contents."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

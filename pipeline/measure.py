@@ -1,0 +1,268 @@
+"""What the attack and noise stages share: cascades run part by part, resumable, into one table.
+
+A large test set is attacked a part at a time, so that memory does not grow with it, and each
+finished part is kept until the stage is done: a killed run starts again where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from attacks import suite
+from attacks.errors import ModelError
+from attacks.oracle import Oracle
+from attacks.registry import Attacker, largest_eps
+from attacks.suite import run_suite
+
+from .base.device import choose_device, describe
+from .base.errors import UserError
+from .base.networks import load_network
+from .base.progress import Progress, progress
+from .base.splits import load_checksum, load_split
+from .base.store import Place, fingerprint, read_npz, write_npz
+from .base.versions import versions
+
+if TYPE_CHECKING:
+    from .base.config import Evaluation
+
+PART = 500  # examples attacked, judged and saved at a time
+
+# Columns as they are stored; wider types would only cost disk.
+TYPES = {
+    "index": np.int64,
+    "label": np.int16,
+    "clean_pred": np.int16,
+    "clean_confidence": np.float32,
+    "attack": np.int16,
+    "eps": np.float64,
+    "how": np.uint8,
+    "outcome": np.uint8,
+    "adv_pred": np.int16,
+    "adv_confidence": np.float32,
+    "distance": np.float32,
+    "margin": np.float32,
+    "forwards": np.int32,
+    "backwards": np.int32,
+}
+
+
+@dataclass(frozen=True)
+class Images:
+    """The evaluated part of the test split, on the device, with the network's oracle."""
+
+    oracle: Oracle
+    x: torch.Tensor
+    y: torch.Tensor
+    keys: torch.Tensor
+    info: dict[str, Any]
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Verdict rows of all cascades together, their witnesses, and what it took.
+
+    `attack` in rows and witnesses counts through the attackers of all cascades in order.
+    """
+
+    rows: dict[str, np.ndarray]
+    witnesses: dict[str, np.ndarray]
+    errors: dict[str, str]
+    seconds: float
+
+
+def load_images(place: Place, evaluation: Evaluation, network: str) -> Images:
+    """The network, and the keyed nested subset of test images that `evaluation` asks for."""
+    split = load_split(place, "test")
+    device = choose_device()
+    model, info = load_network(place.network(network) / "network.pt")
+    chosen = subset(split.index, evaluation.samples, evaluation.seed)
+    x = torch.from_numpy(split.x[chosen]).to(device).float() / split.levels
+    y = torch.from_numpy(split.y[chosen]).to(device)
+    keys = torch.from_numpy(split.index[chosen]).to(device)
+    oracle = Oracle(model.to(device), slots=evaluation.slots)
+    return Images(oracle, x, y, keys, info, device)
+
+
+def subset(index: np.ndarray, samples: int | None, seed: int) -> np.ndarray:
+    """Positions of a nested subset: a larger one holds every smaller one of the same seed.
+
+    Each example draws its rank from (seed, its own index), so that the choice does not depend on
+    the order of the data set.
+
+    Raises:
+        UserError: if more are asked than there are.
+    """
+    from attacks.keyed import stream
+
+    if samples is None:
+        return np.arange(len(index))
+    if samples > len(index):
+        raise UserError(
+            f"evaluation.samples: {samples} asked, but the test split has {len(index)} images; "
+            "null takes them all"
+        )
+    rank = stream(torch.from_numpy(index), seed, "subset").numpy()
+    return np.sort(np.argsort(rank, kind="stable")[:samples])
+
+
+class Cascade(NamedTuple):
+    """Attackers that spare each other's work on a grid of budgets; what one cascade breaks is not
+    spared in the next.
+
+    Attributes:
+        attackers: in order.
+        grid: increasing budgets.
+        code: the number of its first attacker in the stage's table.
+    """
+
+    attackers: Sequence[Attacker]
+    grid: Sequence[float]
+    code: int = 0
+
+
+def measure(
+    place: Place,
+    label: str,
+    images: Images,
+    cascades: Sequence[Cascade],
+    norm: str,
+    seed: int,
+    key: str,
+) -> Measured:
+    """Run each cascade on all images, a part at a time; each finished piece is kept until the end.
+
+    Args:
+        label: what progress calls it, such as "attack plain linf".
+        key: fingerprint of everything the result depends on; saved pieces of another are ignored.
+
+    Raises:
+        UserError: if the model cannot be judged, or a budget is larger than the box.
+    """
+    started = time.monotonic()
+    limit = largest_eps(norm, images.x[0].numel())
+    largest = max(eps for cascade in cascades for eps in cascade.grid)
+    if largest > limit * (1 + 1e-9):
+        raise UserError(
+            f"{label}: eps {largest:g} is more than the box [0, 1] allows in {norm} for images "
+            f"of {tuple(images.x.shape[1:])}: at most {limit:g}"
+        )
+    work = place.work / f"{label.replace(' ', '-')}-{key}"
+    count = len(images.x)
+    pieces = []
+    with progress(count * len(cascades), label) as bar:
+        for begin in range(0, count, PART):
+            part = slice(begin, begin + PART)
+            for number, cascade in enumerate(cascades):
+                saved = work / f"{begin}-{number}.npz"
+                piece = _saved(saved)
+                if piece is None:
+                    done = bar.done
+                    piece = _run(label, images, part, cascade, norm, seed, bar)
+                    write_npz(saved, **piece)
+                    bar.update(done + len(images.x[part]) - bar.done)
+                else:
+                    bar.update(len(images.x[part]))
+                pieces.append(piece)
+    joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    shutil.rmtree(work, ignore_errors=True)
+    errors: dict[str, str] = {}
+    for text in joined.pop("errors").tolist():
+        errors |= json.loads(text)
+    rows = {name: joined[name] for name in TYPES}
+    witnesses = {
+        name.removeprefix("witness_"): column
+        for name, column in joined.items()
+        if name.startswith("witness_")
+    }
+    return Measured(rows, witnesses, errors, round(time.monotonic() - started, 1))
+
+
+def _saved(path: Path) -> dict[str, np.ndarray] | None:
+    """A finished piece of a run that was interrupted; one that cannot be read counts as none."""
+    try:
+        return read_npz(path)
+    except UserError:
+        return None
+
+
+def _run(
+    label: str,
+    images: Images,
+    part: slice,
+    cascade: Cascade,
+    norm: str,
+    seed: int,
+    bar: Progress,
+) -> dict[str, np.ndarray]:
+    try:
+        result = run_suite(
+            images.oracle,
+            images.x[part],
+            images.y[part],
+            norm,
+            cascade.grid,
+            cascade.attackers,
+            keys=images.keys[part],
+            seed=seed,
+            on_progress=partial(_tell, bar, bar.done),
+        )
+    except ModelError as error:
+        raise UserError(f"{label}: {error}") from None
+    arrays = {name: result.rows[name].numpy().astype(kind) for name, kind in TYPES.items()}
+    arrays["attack"] += np.int16(cascade.code)
+    for name, column in vars(result.witnesses).items():
+        arrays[f"witness_{name}"] = column.numpy()
+    arrays["witness_attack"] = arrays["witness_attack"] + cascade.code
+    arrays["errors"] = np.array([json.dumps(result.errors)])
+    return arrays
+
+
+def _tell(bar: Progress, begun: int, state: suite.Progress) -> None:
+    """Show what an attack did; the bar counts examples that are done with every budget."""
+    bar.update(
+        max(0, begun + state.decided - bar.done),
+        attack=state.attack,
+        eps=f"{state.low:.3g}" + (f" to {state.high:.3g}" if state.high > state.low else ""),
+        broken=f"{state.broken}/{state.tried}",
+    )
+
+
+def result_key(place: Place, network: str, *settings: Any) -> str:
+    """Fingerprint of all that a table of verdicts depends on."""
+    root = Path(__file__).parent.parent
+    code = [Path(__file__)]
+    for folder in ("attacks", "models", "custom"):
+        code += sorted((root / folder).rglob("*.py"))
+    weights = place.network(network) / "network.pt"
+    machine = (torch.__version__, choose_device().type)
+    return fingerprint(load_checksum(place), weights, *settings, *machine, *code)
+
+
+def run_record(
+    images: Images, measured: Measured, attackers: Sequence[Attacker], seed: int, **named: Any
+) -> dict[str, Any]:
+    """run.json: what was run, on what, and what it cost."""
+    return named | {
+        "seconds": measured.seconds,
+        "device": describe(images.device),
+        "versions": versions(),
+        "slots": images.oracle.slots,
+        "seed": seed,
+        "images": len(images.x),
+        "parameters": images.info["parameters"],
+        "forwards": int(measured.rows["forwards"].sum()),
+        "backwards": int(measured.rows["backwards"].sum()),
+        "attacks": {a.label: {"attack": a.attack, **a.settings} for a in attackers},
+        "errors": measured.errors,
+    }

@@ -1,0 +1,78 @@
+"""Stage `noise@network-suite`: the same verdicts, from random perturbations of the suite's norm.
+
+Each kind of noise is measured with a single draw and with the worst of many: at the suite's own
+budgets, so that it can be compared with the attacks, and at larger ones where they long succeeded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attacks.registry import NOISE, Attacker
+
+from .base.errors import UserError
+from .base.store import Place, replace_folder, write_json, write_npz
+from .measure import Cascade, load_images, measure, result_key, run_record
+from .verify import check_witnesses
+
+if TYPE_CHECKING:
+    from .base.config import Config
+
+
+def run(place: Place, config: Config, network: str, suite: str) -> None:
+    """Perturb `network`'s test images at random in the norm of `suite`; write the verdicts.
+
+    Raises:
+        UserError: if the model cannot be judged.
+    """
+    norm = config.suites[suite].norm
+    grid = sorted({*config.suites[suite].eps, *config.noise.eps[norm]})
+    seed = config.evaluation.seed
+    draws = config.noise.draws
+    kinds = [kind for kind in config.noise.kinds if norm in NOISE[kind].norms]
+    attackers: list[Attacker] = []
+    cascades: list[Cascade] = []
+    for kind in kinds:
+        one = Attacker(kind, kind, NOISE[kind], {"draws": 1})
+        many = Attacker(f"{kind}_x{draws}", kind, NOISE[kind], {"draws": draws})
+        # A single draw is cheap and takes each budget by itself: noise is not monotone in eps.
+        # The worst of many goes down the grid as attacks do: what survived every draw of a larger
+        # size is not drawn for again. A kind is not spared what another kind broke.
+        cascades += [Cascade([one], [eps], len(attackers)) for eps in grid]
+        cascades += [Cascade([many], grid, len(attackers) + 1)]
+        attackers += [one, many]
+    images = load_images(place, config.evaluation, network)
+    key = result_key(
+        place, network, norm, grid, config.noise.model_dump(), config.evaluation.model_dump()
+    )
+    measured = measure(place, f"noise {network} {suite}", images, cascades, norm, seed, key)
+    names = np.array([attacker.label for attacker in attackers])
+    witnesses = _smallest(measured.witnesses) | {"attack_names": names, "norm": np.array(norm)}
+    refuted = check_witnesses(images, witnesses)
+    if refuted:
+        raise UserError(f"noise {network} {suite}: witnesses do not hold: {refuted[:5]}")
+    with replace_folder(place.noise(network, suite)) as folder:
+        write_npz(
+            folder / "verdicts.npz",
+            **measured.rows,
+            attack_names=names,
+            norm=np.array(norm),
+            suite=np.array(suite),
+            network=np.array(network),
+            eps_grid=np.array(grid),
+            shape=np.array(images.x.shape[1:]),
+        )
+        write_npz(folder / "witnesses.npz", **witnesses)
+        write_json(
+            folder / "run.json",
+            run_record(images, measured, attackers, seed, network=network, suite=suite, norm=norm),
+        )
+
+
+def _smallest(witnesses: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One witness for each example: the one of the smallest budget, among all kinds of noise."""
+    order = np.lexsort((witnesses["attack"], witnesses["eps"], witnesses["index"]))
+    first = np.unique(witnesses["index"][order], return_index=True)[1]
+    return {name: column[order[first]] for name, column in witnesses.items()}

@@ -1,0 +1,222 @@
+"""Checks that a sceptic would make, as pure functions of stored results.
+
+A check that raises no flag proves nothing; one that does is a reason to doubt a number. What needs
+results that were not made is listed as NOT RUN, with what it would need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import wording
+from .measures import Measure
+from .results import BROKEN, RUN, Cell, Results, Verdicts
+from .statistics import accuracy
+
+PASS, WARN, FAIL, NOT_RUN = "PASS", "WARN", "FAIL", "NOT RUN"
+ORDER = [FAIL, WARN, PASS, NOT_RUN]
+SMALL_SHARE = 0.01
+TOLERANCE = 1e-6
+FRAGILE = 1e-4  # in logits: what the verdict asks is relative to logits that are not stored
+
+
+@dataclass(frozen=True)
+class Finding:
+    where: str
+    status: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question, its formula with the threshold, and what it found, cell by cell."""
+
+    question: str
+    formula: str
+    findings: list[Finding]
+
+    @property
+    def status(self) -> str:
+        return min((f.status for f in self.findings), key=ORDER.index, default=NOT_RUN)
+
+    @property
+    def told(self) -> str:
+        """The value of the worst finding."""
+        if not self.findings:
+            return ""
+        worst = min(self.findings, key=lambda finding: ORDER.index(finding.status))
+        same = len({finding.value for finding in self.findings}) == 1
+        return worst.value if same else f"{worst.where}: {worst.value}"
+
+
+def allowed_images(n: int) -> int:
+    """One percent of the images, and never less than two: one image is no rate."""
+    return max(2, int(SMALL_SHARE * n))
+
+
+def checks(results: Results, found: dict[tuple[str, str], Measure]) -> list[Check]:
+    """Every check, those that raised a flag first."""
+    cells = [(cell, found[key]) for key, cell in results.cells.items()]
+
+    def each(test: Callable[[Cell, Measure], tuple[str, str]]) -> list[Finding]:
+        return [Finding(f"{c.network} × {c.suite}", *test(c, m)) for c, m in cells]
+
+    undefended = [
+        Finding(f"{c.network} × {c.suite}", *_falls(m))
+        for c, m in cells
+        if results.training[c.network]["recipe"].get("adversarial") is None
+    ]
+    made = [
+        Check(
+            "Is every verdict a verdict?",
+            "tests that ended in an error; FAIL above 0",
+            each(_errors),
+        ),
+        Check(
+            "Does every broken image lie in its ball?",
+            f"largest distance − ε; FAIL above {TOLERANCE:g}",
+            each(_feasible),
+        ),
+        Check(
+            "Does noise find what the attacks missed?",
+            "images broken by noise drawn at the same or a smaller ε and by no attack; "
+            "WARN from 1, FAIL above max(1 %, 2 images)",
+            each(_noise_only),
+        ),
+        Check(
+            "Does an undefended network fall?",
+            "accuracy at the suite's largest ε, if trained without attacks; "
+            "WARN above max(5 %, 2 images)",
+            undefended,
+        ),
+        Check(
+            "Did the network learn its task?",
+            "clean accuracy, lower end, against the share of the largest class; WARN if not above",
+            each(_learned),
+        ),
+        Check(
+            "Are verdicts close to the edge?",
+            f"broken images whose wrong logit leads by less than {FRAGILE:g}, whatever the size "
+            "of the logits (a verdict asks for 1e-6 of the largest); "
+            "WARN above max(1 %, 2 images)",
+            each(_fragile),
+        ),
+        Check(
+            "Is the test attack stronger than the training attack?",
+            "attacks of the suite that took more gradient steps on an image than training did; "
+            "WARN if none",
+            list(_stronger_attack(results, cells)),
+        ),
+        Check(
+            "Does a fully random label teach nothing about test images?",
+            "|test accuracy − chance| ≤ 3 standard errors; WARN beyond",
+            [Finding(f"{run['network']}", *_chance(run)) for run in _random_labels(results)],
+        ),
+    ]
+    made += [Check(question, needs, []) for question, needs in NEEDS_MORE]
+    return sorted(made, key=lambda check: ORDER.index(check.status))
+
+
+NEEDS_MORE = [
+    ("Is an iterative attack at least as strong as a single step?", "needs each attack run alone"),
+    ("Does a larger ε always break more?", "needs each ε attacked alone, without the cascade"),
+    ("Do more steps or restarts change the result?", "needs a second run with both doubled"),
+    ("Is an attack without gradients no better?", "needs a black-box attack run alone"),
+    ("Are gradients zero, or not finite?", "needs the gradients at the test images"),
+    ("Does the network answer twice alike?", "needs repeated passes over the same images"),
+    ("Does an unbounded attack break everything?", "needs an attack with ε as large as the box"),
+]
+
+
+def counts(made: list[Check]) -> str:
+    """`5 checks raised no flag, 1 warns, 0 fail; 7 were not run.`"""
+    number = {status: sum(check.status == status for check in made) for status in ORDER}
+    return (
+        f"{wording.count(number[PASS], 'check')} raised no flag, {number[WARN]} "
+        f"warn{'s' if number[WARN] == 1 else ''}, {number[FAIL]} "
+        f"fail{'s' if number[FAIL] == 1 else ''}; {number[NOT_RUN]} could not be run from what "
+        "was measured."
+    )
+
+
+def _errors(cell: Cell, measure: Measure) -> tuple[str, str]:
+    return (FAIL if measure.errors else PASS), wording.count(measure.errors, "image")
+
+
+def _feasible(cell: Cell, measure: Measure) -> tuple[str, str]:
+    worst = max(_excess(cell.attack), _excess(cell.noise))
+    return (FAIL if worst > TOLERANCE else PASS), f"{worst:.1e}" if worst > 0 else "none outside"
+
+
+def _excess(table: Verdicts) -> float:
+    rows = table.rows
+    broken = rows["outcome"] == BROKEN
+    over = rows["distance"][broken].astype(np.float64) - rows["eps"][broken]
+    return float(np.nanmax(over, initial=-np.inf))
+
+
+def _noise_only(cell: Cell, measure: Measure) -> tuple[str, str]:
+    count = int(measure.noise_only.max(initial=0))
+    status = FAIL if count > allowed_images(measure.n) else WARN if count else PASS
+    return status, wording.count(count, "image")
+
+
+def _falls(measure: Measure) -> tuple[str, str]:
+    last = measure.worst_curve.accuracy[-1]
+    limit = max(2, 0.05 * last.n)
+    eps = wording.grid_eps(measure.worst_curve.eps[-1])
+    # An error is no fall: what may have survived counts here.
+    status = WARN if last.count + last.unknown > limit else PASS
+    return status, f"{wording.accuracy(last)} at ε = {eps}"
+
+
+def _learned(cell: Cell, measure: Measure) -> tuple[str, str]:
+    largest = np.bincount(cell.attack.label.astype(np.int64)).max() / measure.n
+    told = f"{wording.percent(measure.clean.low)} against {wording.percent(float(largest))}"
+    return (PASS if measure.clean.low > largest else WARN), told
+
+
+def _fragile(cell: Cell, measure: Measure) -> tuple[str, str]:
+    rows = cell.attack.rows
+    close = (rows["outcome"] == BROKEN) & (rows["margin"] < FRAGILE) & (rows["distance"] > 0)
+    count = len(np.unique(rows["index"][close]))
+    return (WARN if count > allowed_images(measure.n) else PASS), wording.count(count, "image")
+
+
+def _stronger_attack(results: Results, cells: list[tuple[Cell, Measure]]) -> Iterable[Finding]:
+    for cell, _ in cells:
+        against = results.training[cell.network]["recipe"].get("adversarial")
+        if against is None:
+            continue
+        stronger = [
+            name for name, steps in _gradient_steps(cell.attack).items() if steps > against["steps"]
+        ]
+        status = PASS if stronger else WARN
+        yield Finding(f"{cell.network} × {cell.suite}", status, ", ".join(stronger) or "none")
+
+
+def _gradient_steps(table: Verdicts) -> dict[str, int]:
+    """The most backward passes that each attack spent on one image at one eps."""
+    rows = table.rows
+    run = rows["how"] == RUN
+    return {
+        name: int(rows["backwards"][run & (rows["attack"] == code)].max(initial=0))
+        for code, name in enumerate(table.attacks)
+    }
+
+
+def _random_labels(results: Results) -> list[dict[str, Any]]:
+    return [r for r in results.memorize if r["kind"] == "labels" and r["fraction"] == 1]
+
+
+def _chance(run: dict[str, Any]) -> tuple[str, str]:
+    chance = 1 / run["classes"]
+    error = float(np.sqrt(chance * (1 - chance) / run["n_test"]))
+    away = (run["test_acc"] - chance) / error
+    tested = accuracy(round(run["test_acc"] * run["n_test"]), run["n_test"])
+    told = f"{wording.accuracy(tested)}, {wording.signed(away)} standard errors"
+    return (PASS if abs(away) <= 3 else WARN), told

@@ -1,0 +1,194 @@
+"""Claims of the lectures, held against what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from . import wording
+from .comparisons import APART, INCOMPLETE, Right, pairs, survives
+from .measures import Measure
+from .opening import DIRECTION
+from .results import Results
+
+HELD, NOT_HELD, NOT_TESTED, OPEN = "HELD", "NOT HELD", "NOT TESTED", "INCOMPLETE"
+FITTED = 0.99
+SMALL = 0.1  # of a pixel's range, in L-infinity: what most people overlook, about 25/255
+SMALL_PART = 0.5  # in another norm: of the eps at which noise does the same harm
+
+
+@dataclass(frozen=True)
+class Claim:
+    claim: str
+    test: str
+    measured: str
+    verdict: str
+
+
+def claims(results: Results, found: list[Measure], eps: float) -> list[Claim]:
+    """Each claim with its test; `found` are the measures of the headline suite."""
+    read = [m for m in found if m.right]  # one that reads nothing rightly cannot be fooled
+    plain = [m for m in read if not _recipe(results, m.network).get("adversarial")]
+    trained = [m for m in read if _recipe(results, m.network).get("adversarial")]
+    random = [r for r in results.memorize if r["kind"] == "labels" and r["fraction"] == 1]
+    regularized = [r for r in random if _regularized(_recipe(results, r["network"]))]
+    images = [r for r in results.memorize if r["kind"] != "labels"]
+    survive = {m.network: survives(m, eps) for m in found}
+    clean = {
+        m.network: Right(right, right)
+        for m in found
+        for right in [results.cells[m.network, m.suite].attack.right]
+    }
+    at = wording.grid_eps(eps)
+    known = [m for m in found if m.one_draw.multiple.known]
+    return [
+        _all(
+            "Small perturbations found by gradients fool networks",
+            "eps50 of the suite for each network trained without attacks, upper end, is below "
+            + (
+                f"{SMALL:g} of a pixel's range, {255 * SMALL:.1f}/255"
+                if found[0].norm == "linf"
+                else f"{SMALL_PART:g} times that of one draw of noise"
+            ),
+            plain,
+            lambda m: f"{m.network} {wording.estimate(m.suite_eps50)}",
+            _small,
+            lambda m: m.complete,
+        ),
+        _all(
+            "Random perturbations drawn at the same ε do not",
+            f"eps50 of one draw over eps50 of the attack, lower end, is above {DIRECTION:g}",
+            known,
+            lambda m: f"{m.network} {wording.multiple(m.one_draw.multiple)}",
+            lambda m: m.one_draw.multiple.low > DIRECTION,
+            lambda m: m.complete,
+        ),
+        _all(
+            "Nor does the worst of many random ones",
+            f"the same with the worst of all draws, lower end above {DIRECTION:g}",
+            [m for m in known if m.worst_draw and m.worst_draw.multiple.known],
+            lambda m: f"{m.network} {wording.multiple(_worst(m).multiple)}",
+            lambda m: _worst(m).multiple.low > DIRECTION,
+            lambda m: m.complete,
+        ),
+        _compared(
+            "Training on attacked images helps against attacks",
+            f"survivors at ε = {at}, each pair with and without it; McNemar, Holm",
+            survive,
+            [(t.network, p.network) for t in trained for p in plain],
+        ),
+        _compared(
+            "Training on attacked images costs clean accuracy",
+            "clean accuracy, each pair without and with it; McNemar, Holm",
+            clean,
+            [(p.network, t.network) for t in trained for p in plain],
+        ),
+        _compared(
+            "Augmentation helps more than explicit regularization",
+            "clean accuracy, each pair of the two alone; McNemar, Holm",
+            clean,
+            _augmented_against_regularized(results, plain),
+        ),
+        _all(
+            "Networks fit random labels",
+            f"training accuracy with every label drawn at random is at least {100 * FITTED:.0f} %",
+            random,
+            lambda r: f"{r['network']} {wording.percent(r['train_acc'])}",
+            lambda r: r["train_acc"] >= FITTED,
+        ),
+        _all(
+            "Weight decay and dropout do not stop that",
+            "the same for networks that are trained with them",
+            regularized,
+            lambda r: f"{r['network']} {wording.percent(r['train_acc'])}",
+            lambda r: r["train_acc"] >= FITTED,
+        ),
+        _all(
+            "Networks fit images without structure",
+            f"training accuracy on spoiled pixels is at least {100 * FITTED:.0f} %",
+            images,
+            lambda r: f"{r['name']} {wording.percent(r['train_acc'])}",
+            lambda r: r["train_acc"] >= FITTED,
+        ),
+        _untested("Batch normalization speeds training", "networks that differ in that alone"),
+        _untested("Depth without shortcuts hurts", "networks that differ in that alone"),
+    ]
+
+
+def _recipe(results: Results, network: str) -> dict[str, Any]:
+    recipe: dict[str, Any] = results.training[network]["recipe"]
+    return recipe
+
+
+def _regularized(recipe: dict[str, Any]) -> bool:
+    return bool(recipe.get("weight_decay") or recipe.get("dropout"))
+
+
+def _small(measure: Measure) -> bool:
+    if measure.norm == "linf":
+        return measure.suite_eps50.high < SMALL
+    return measure.one_draw.multiple.low > 1 / SMALL_PART
+
+
+def _augmented(recipe: dict[str, Any]) -> bool:
+    return recipe.get("augmentation", "none") != "none"
+
+
+def _augmented_against_regularized(results: Results, plain: list[Measure]) -> list[tuple[str, str]]:
+    kinds = {m.network: _recipe(results, m.network) for m in plain}
+    augmented = [n for n, r in kinds.items() if _augmented(r) and not _regularized(r)]
+    regularized = [n for n, r in kinds.items() if _regularized(r) and not _augmented(r)]
+    return [(a, r) for a in augmented for r in regularized]
+
+
+def _worst(measure: Measure) -> Any:
+    return measure.worst_draw
+
+
+def _untested(claim: str, needs: str) -> Claim:
+    return Claim(claim, f"needs {needs}", "", NOT_TESTED)
+
+
+def _all(
+    claim: str,
+    test: str,
+    cases: list[Any],
+    told: Callable[[Any], str],
+    holds: Callable[[Any], bool],
+    complete: Callable[[Any], bool] = lambda _: True,
+) -> Claim:
+    """Held if it holds in every case, errors counted against it; all cases are told.
+
+    A case that does not hold refutes the claim if it is complete, and leaves it open otherwise.
+    """
+    if not cases:
+        return Claim(claim, test, "nothing that could tell was run", NOT_TESTED)
+    against = [case for case in cases if not holds(case)]
+    refuted = any(complete(case) for case in against)
+    verdict = NOT_HELD if refuted else OPEN if against else HELD
+    return Claim(claim, test, ", ".join(told(case) for case in cases), verdict)
+
+
+def _compared(
+    claim: str, test: str, right: dict[str, Right], couples: list[tuple[str, str]]
+) -> Claim:
+    """Held if the first network of every couple is better by more than chance explains.
+
+    Verdicts that ended in an error leave it open, unless a couple without them refutes it.
+    """
+    if not couples:
+        return Claim(claim, test, "nothing that could tell was run", NOT_TESTED)
+    family = {frozenset((p.first, p.second)): p for p in pairs(right)}
+    told, verdicts = [], []
+    for first, second in couples:
+        pair = family[frozenset((first, second))]
+        ends = (pair.worst.difference, pair.best.difference)
+        if pair.first != first:
+            ends = (-ends[1], -ends[0])
+        held = pair.verdict == APART and ends[0] > 0
+        verdicts.append(OPEN if pair.verdict == INCOMPLETE else HELD if held else NOT_HELD)
+        mark = "" if pair.verdict == APART else f", {pair.verdict}"
+        told.append(f"{first} − {second}: {wording.points_range(*ends)} points{mark}")
+    worst = next(v for v in (NOT_HELD, OPEN, HELD) if v in verdicts)
+    return Claim(claim, test, "; ".join(told), worst)

@@ -1,0 +1,164 @@
+"""Networks against each other on the same images: pairwise tests, and class by class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from . import statistics, wording
+from .measures import Measure
+from .results import Results
+from .statistics import Accuracy, Comparison
+from .table import Cell, Table, accuracy_cell
+
+LEVEL = 0.05
+
+
+APART, ALIKE, INCOMPLETE = "apart", "not distinguishable", "incomplete"
+
+
+@dataclass(frozen=True)
+class Right:
+    """(N,) bool arrays: images that a network surely gets right, and those that it may.
+
+    They differ in the images whose verdict ended in an error.
+    """
+
+    surely: np.ndarray
+    perhaps: np.ndarray
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two networks compared; `worst` and `best` are the ends that errors leave for `first`.
+
+    `verdict` is what holds at both ends, and so for everything between them.
+    """
+
+    first: str
+    second: str
+    worst: Comparison
+    best: Comparison
+    adjusted: float  # the larger of both ends' p values, Holm-adjusted over all pairs
+    verdict: str
+
+
+def survives(measure: Measure, eps: float) -> Right:
+    """Read rightly, and broken by nothing up to eps."""
+    at = eps * (1 + 1e-9)
+    return Right(measure.worst_possible > at, measure.worst_smallest > at)
+
+
+def pairs(right: dict[str, Right]) -> list[Pair]:
+    """Exact McNemar for each pair of networks, Holm-adjusted over all of them.
+
+    With errors each test is made twice, all of them against the first network and all of them
+    against the second: the p value of any other outcome lies between.
+    """
+    names = list(right)
+    couples = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    worst = [statistics.compare(right[a].surely, right[b].perhaps) for a, b in couples]
+    best = [statistics.compare(right[a].perhaps, right[b].surely) for a, b in couples]
+    ends = list(zip(worst, best, strict=True))
+    # Ends with different signs enclose a tie, whose p is 1.
+    largest = statistics.holm([max(w.p, b.p) if _same_sign(w, b) else 1.0 for w, b in ends])
+    least = statistics.holm([min(w.p, b.p) for w, b in ends])
+    return [
+        Pair(*couple, *end, p, APART if p < LEVEL else ALIKE if q >= LEVEL else INCOMPLETE)
+        for couple, end, p, q in zip(couples, ends, largest, least, strict=True)
+    ]
+
+
+def _same_sign(worst: Comparison, best: Comparison) -> bool:
+    return worst.difference * best.difference > 0
+
+
+def matrix(names: list[str], compared: list[Pair]) -> Table:
+    """Row minus column in percentage points; a difference that may be chance says so."""
+    cells: dict[tuple[str, str], Cell] = {}
+    for pair in compared:
+        p = f"p {wording.p_value(pair.adjusted)}"
+        for row, column, ends in (
+            (pair.first, pair.second, (pair.worst.difference, pair.best.difference)),
+            (pair.second, pair.first, (-pair.best.difference, -pair.worst.difference)),
+        ):
+            told = wording.points_range(*ends)
+            cells[row, column] = (
+                Cell(told, p)
+                if pair.verdict == APART
+                else Cell(pair.verdict, told if pair.verdict == INCOMPLETE else f"{told}, {p}")
+            )
+    return Table(
+        ["survived more than", *names],
+        [[Cell(row), *(cells.get((row, column), Cell("–")) for column in names)] for row in names],
+    )
+
+
+def verdict(compared: list[Pair]) -> str:
+    """How many pairs differ by more than the choice of images explains."""
+    apart = sum(pair.verdict == APART for pair in compared)
+    text = f"{apart} of {wording.count(len(compared), 'pair')} can be told apart"
+    for other, told in ((ALIKE, ALIKE), (INCOMPLETE, "left open by verdicts that are missing")):
+        named = [f"{pair.first} and {pair.second}" for pair in compared if pair.verdict == other]
+        if named:
+            text += f"; {told}: {', '.join(named)}"
+    return text + "."
+
+
+def smallest_difference(compared: list[Pair], power: float = 0.8) -> str:
+    """The difference that this many images show four times in five.
+
+    At the level of Holm's first and strictest step, the family's level over the number of pairs.
+    """
+    n = compared[0].worst.n
+    disagree = [(p.worst.only_first + p.worst.only_second) / n for p in compared]
+    apart = float(np.median(disagree))
+    z = float(stats.norm.ppf(1 - LEVEL / len(compared) / 2) + stats.norm.ppf(power))
+    least = z * np.sqrt(max(apart, 1 / n) / n)
+    return (
+        f"On {n} images, two networks that disagree on {wording.percent(apart)} of them must "
+        f"differ by about {100 * least:.1f} points to be told apart four times in five"
+        + (f", tested with {len(compared) - 1} other pairs." if len(compared) > 1 else ".")
+    )
+
+
+def by_class(results: Results, found: list[Measure], eps: float) -> tuple[str, Table]:
+    """Share of each class that survives, per network, and the weakest classes in words."""
+    first = results.cells[found[0].network, found[0].suite].attack
+    classes = [
+        (name, first.label == number)
+        for number, name in enumerate(results.data.classes)
+        if (first.label == number).any()
+    ]
+    shares = {m.network: _shares(survives(m, eps), classes) for m in found}
+    rows = [
+        [
+            Cell(name),
+            Cell(str(int(chosen.sum()))),
+            *(accuracy_cell(shares[m.network][name]) for m in found),
+        ]
+        for name, chosen in classes
+    ]
+    told = [_weakest(m.network, shares[m.network]) for m in found]
+    takeaway = (
+        f"At ε = {wording.grid_eps(eps)} the class that survives least is {wording.join(told)}."
+    )
+    return takeaway, Table(["class", "n", *(m.network for m in found)], rows)
+
+
+def _shares(right: Right, classes: list[tuple[str, np.ndarray]]) -> dict[str, Accuracy]:
+    shares = {}
+    for name, chosen in classes:
+        surely = int(right.surely[chosen].sum())
+        unknown = int(right.perhaps[chosen].sum()) - surely
+        shares[name] = statistics.accuracy(surely, int(chosen.sum()), unknown)
+    return shares
+
+
+def _weakest(network: str, shares: dict[str, Accuracy]) -> str:
+    name = min(shares, key=lambda each: shares[each].upper)
+    if any(own.value < shares[name].upper for other, own in shares.items() if other != name):
+        return f"unknown for {network} (verdicts are missing)"
+    return f"{name} for {network} ({wording.accuracy(shares[name])})"

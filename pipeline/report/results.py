@@ -1,0 +1,232 @@
+"""What the other stages left, loaded and arranged: the only file here that reads artifacts.
+
+The grid that is expected comes from the configuration. A cell that is missing is an error that
+names it; a folder of a network that was removed from params.yaml is never looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base import store
+from ..base.errors import UserError
+from ..base.store import Place
+
+if TYPE_CHECKING:
+    from ..base.config import Config
+
+RUN = 0
+SURVIVED, BROKEN, ERROR = 0, 1, 2
+WORST_OF = "_x"  # "uniform_x100" is the worst of 100 draws of "uniform"
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """One verdict table, from long rows to cubes over (attack, eps, example).
+
+    Attributes:
+        attacks: names, length A.
+        eps: the grid, increasing, length E.
+        index, label, clean_pred: one entry per example, length N.
+        outcome: (A, E, N); a row that is absent from the table is survived.
+        rows: the long table as stored, one array per column.
+    """
+
+    attacks: list[str]
+    eps: np.ndarray
+    index: np.ndarray
+    label: np.ndarray
+    clean_pred: np.ndarray
+    outcome: np.ndarray
+    rows: dict[str, np.ndarray] = field(repr=False)
+
+    @property
+    def right(self) -> np.ndarray:
+        """(N,) bool: classified rightly before anything was added to the image."""
+        return self.clean_pred == self.label
+
+    def at_each(self, *outcomes: int, attacks: list[str] | None = None) -> np.ndarray:
+        """(N, E) bool: had any of `attacks` any of `outcomes` at exactly this eps.
+
+        True everywhere where the clean image is already misread.
+        """
+        chosen = [self.attacks.index(a) for a in (self.attacks if attacks is None else attacks)]
+        hit = np.isin(self.outcome[chosen], outcomes).any(axis=0)
+        return (hit | ~self.right).T
+
+    def smallest(self, *outcomes: int) -> np.ndarray:
+        """(N,) the smallest eps of the grid at which any attack had any of `outcomes`.
+
+        0 where the clean image is already misread, infinite where it never happened.
+        """
+        hit = self.at_each(*outcomes)
+        first = np.where(hit.any(axis=1), self.eps[hit.argmax(axis=1)], np.inf)
+        return np.where(self.right, first, 0.0)
+
+    def mean_distance(self, attack: str) -> np.ndarray:
+        """(E,) mean distance that the images of `attack` really have at each eps; nan if unknown.
+
+        What the box cuts off makes a perturbation smaller than the eps it was drawn at.
+        """
+        rows = self.rows
+        judged = (rows["attack"] == self.attacks.index(attack)) & (rows["how"] == RUN)
+        judged &= np.isfinite(rows["distance"])
+        level = np.abs(rows["eps"][judged][:, None] - self.eps[None, :]).argmin(axis=1)
+        number = np.bincount(level, minlength=len(self.eps))
+        total = np.bincount(level, rows["distance"][judged], minlength=len(self.eps))
+        return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network judged by one suite: attack and noise over the same images."""
+
+    network: str
+    suite: str
+    norm: str
+    attack: Verdicts
+    noise: Verdicts
+    gallery: dict[str, np.ndarray] = field(repr=False)
+    run: dict[str, Any]
+    noise_run: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    name: str
+    checksum: str
+    classes: list[str]
+    levels: int
+    sizes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Results:
+    data: DataSet
+    cells: dict[tuple[str, str], Cell]
+    training: dict[str, dict[str, Any]]
+    memorize: list[dict[str, Any]]
+
+    @property
+    def networks(self) -> list[str]:
+        return list(self.training)
+
+
+def load(place: Place, config: Config) -> Results:
+    """Everything the report needs.
+
+    Raises:
+        UserError: a cell of the grid that params.yaml asks for is missing or does not fit.
+    """
+    cells = {
+        (network, suite): _cell(place, network, suite)
+        for network in config.networks
+        for suite in config.suites
+    }
+    _on_same_images(cells)
+    return Results(
+        data=_data_set(place),
+        cells=cells,
+        training={
+            network: _json(place.network(network) / "training.json", f"network {network}")
+            for network in config.networks
+        },
+        memorize=[
+            run
+            for network in config.memorize.networks
+            for group in config.memorize.corruptions
+            for run in _runs(place, network, group)
+        ],
+    )
+
+
+def _on_same_images(cells: dict[tuple[str, str], Cell]) -> None:
+    """Networks are compared image by image, so they must have seen the same ones."""
+    first, index = next((key, cell.attack.index) for key, cell in cells.items())
+    for key, cell in cells.items():
+        for stage, table in (("attack", cell.attack), ("noise", cell.noise)):
+            if not np.array_equal(table.index, index):
+                raise UserError(
+                    f"report: attack {' x '.join(first)} and {stage} {' x '.join(key)} judged "
+                    "different images; run `dvc repro`"
+                )
+
+
+def _runs(place: Place, network: str, group: str) -> list[dict[str, Any]]:
+    stored = _json(place.memorize(network, group), f"memorize {network} x {group}")
+    return [{"network": network, "group": group, **run} for run in stored["runs"]]
+
+
+def _need(path: Path, what: str) -> None:
+    if not path.exists():
+        raise UserError(
+            f"report: no result for {what} ({path} is missing); "
+            "run `dvc repro` to make it, or remove it from params.yaml"
+        )
+
+
+def _json(path: Path, what: str) -> Any:
+    _need(path, what)
+    return store.read_json(path)
+
+
+def _npz(path: Path, what: str) -> dict[str, np.ndarray]:
+    _need(path, what)
+    return store.read_npz(path)
+
+
+def _data_set(place: Place) -> DataSet:
+    _need(place.data, "the data set")
+    with np.load(place.data) as archive:  # members load lazily: the images stay on disk
+        return DataSet(
+            name=str(archive["name"]),
+            checksum=str(archive["checksum"]),
+            classes=[str(c) for c in archive["classes"]],
+            levels=int(archive["levels"]),
+            sizes={part: len(archive[f"index_{part}"]) for part in ("train", "validation", "test")},
+        )
+
+
+def _cell(place: Place, network: str, suite: str) -> Cell:
+    attack_at, noise_at = place.attack(network, suite), place.noise(network, suite)
+    attack_name, noise_name = f"attack {network} x {suite}", f"noise {network} x {suite}"
+    stored = _npz(attack_at / "verdicts.npz", attack_name)
+    attack = cubes(stored)
+    noise = cubes(_npz(noise_at / "verdicts.npz", noise_name))
+    return Cell(
+        network=network,
+        suite=suite,
+        norm=str(stored["norm"]),
+        attack=attack,
+        noise=noise,
+        gallery=_npz(attack_at / "gallery.npz", attack_name),
+        run=_json(attack_at / "run.json", attack_name),
+        noise_run=_json(noise_at / "run.json", noise_name),
+    )
+
+
+def cubes(stored: dict[str, np.ndarray]) -> Verdicts:
+    """Arrange a long verdict table (one row per example, attack and eps) into cubes."""
+    attacks = [str(name) for name in stored["attack_names"]]
+    eps = np.asarray(stored["eps_grid"], dtype=np.float64)
+    index, first, example = np.unique(stored["index"], return_index=True, return_inverse=True)
+    level = np.abs(stored["eps"][:, None] - eps[None, :]).argmin(axis=1)
+    at = (stored["attack"].astype(np.int64), level, example)
+    shape = (len(attacks), len(eps), len(index))
+
+    outcome = np.full(shape, SURVIVED, dtype=np.int16)
+    outcome[at] = stored["outcome"]
+    scalars = {"attack_names", "norm", "suite", "network", "eps_grid", "shape"}
+    return Verdicts(
+        attacks=attacks,
+        eps=eps,
+        index=index,
+        label=stored["label"][first],
+        clean_pred=stored["clean_pred"][first],
+        outcome=outcome,
+        rows={name: column for name, column in stored.items() if name not in scalars},
+    )

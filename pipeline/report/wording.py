@@ -1,0 +1,162 @@
+"""Numbers as people read them. One place decides digits, units and signs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+
+from .statistics import Accuracy, Estimate
+
+NORMS = {"linf": "L∞", "l2": "L2", "l1": "L1", "l0": "L0"}
+NOISE = {
+    "uniform": "uniform in the ball",
+    "surface": "uniform on the surface",
+    "corners": "corners ±ε",
+    "gaussian": "Gaussian",
+}
+
+
+def percent(share: float) -> str:
+    """`97.2 %`; one digit, but never 0.0 or 100.0 for what is not exactly that."""
+    text = f"{100 * share:.1f}"
+    if text == "100.0" and share < 1:
+        text = "> 99.9"
+    if text == "0.0" and share > 0:
+        text = "< 0.1"
+    return f"{text.removesuffix('.0') if share in (0, 1) else text} %"
+
+
+def accuracy(value: Accuracy) -> str:
+    if value.complete:
+        return percent(value.value)
+    return f"{percent(value.value)} to {percent(value.upper)}"
+
+
+def accuracy_interval(value: Accuracy) -> str:
+    return f"{100 * value.low:.1f}–{100 * value.high:.1f}"
+
+
+def number(value: float) -> str:
+    """Three significant digits, no exponent for what a page shows."""
+    if value == 0:
+        return "0"
+    if not math.isfinite(value):
+        return "∞"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{min(digits, 5)}f}"
+
+
+def smaller(size: float, eps: float) -> bool:
+    """Does a mean distance fall short of its eps by more than rounding shows?"""
+    return size < 0.99 * eps
+
+
+def grid_eps(value: float) -> str:
+    """An eps of the grid, as short as it can be."""
+    return f"{value:.4g}"
+
+
+def estimate(value: Estimate) -> str:
+    return _told(value, number)
+
+
+def _told(value: Estimate, shown: Callable[[float], str]) -> str:
+    """One value, or the range that errors leave; `> limit` for what lies beyond the grid."""
+    if not value.known:
+        return "too few images" if value.few else "unknown"
+    ends = [value.value] if value.complete else [value.value, value.upper]
+    return " to ".join(
+        shown(end) if math.isfinite(end) else f"> {shown(value.limit)}" for end in ends
+    )
+
+
+def interval(value: Estimate) -> str:
+    if math.isnan(value.value):
+        return ""
+    if not value.reached and not math.isfinite(value.low):
+        return "beyond the grid"
+    high = number(value.high) if math.isfinite(value.high) else f"> {number(value.limit)}"
+    return f"{number(value.low)}–{high}"
+
+
+def in_255(value: Estimate) -> str:
+    """An L-infinity eps in steps of 8-bit grey."""
+    return _told(value, lambda eps: f"{255 * eps:.1f}/255")
+
+
+def multiple(value: Estimate) -> str:
+    """`6.2×`, `> 8×` where noise never broke half of the images."""
+    return _told(value, lambda times: f"{times:.1f}×")
+
+
+def multiple_interval(value: Estimate) -> str:
+    if math.isnan(value.value):
+        return ""
+    if not math.isfinite(value.low):
+        return "beyond the grid"
+    high = f"{value.high:.1f}" if math.isfinite(value.high) else f"> {value.limit:.1f}"
+    return f"{value.low:.1f}–{high}"
+
+
+def noise(name: str) -> str:
+    """`corners_x100` -> `corners ±ε, worst of 100`."""
+    count = name.partition("_x")[2]
+    return f"{noise_kind(name)}, {f'worst of {count}' if count else 'one draw'}"
+
+
+def noise_kind(name: str) -> str:
+    """`corners_x100` -> `corners ±ε`."""
+    kind = name.partition("_x")[0]
+    return NOISE.get(kind, kind.replace("_", " "))
+
+
+def draws(name: str) -> str:
+    """`corners_x100` -> `the worst of 100 draws`; one draw otherwise."""
+    found = re.search(r"_x(\d+)$", name)
+    return f"the worst of {found[1]} draws" if found else "one draw"
+
+
+def suite(name: str, norm_name: str) -> str:
+    """`L∞`, with the suite's own name where it says more than its norm."""
+    return norm(norm_name) if name == norm_name else f"{norm(norm_name)}, suite {name}"
+
+
+def norm(name: str) -> str:
+    return NORMS.get(name, name)
+
+
+def p_value(p: float) -> str:
+    return "< 0.0001" if p < 1e-4 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
+
+
+def points(difference: float) -> str:
+    """A difference of shares in percentage points, signed: `+1.4`, `−0.3`."""
+    return signed(100 * difference)
+
+
+def points_range(low: float, high: float) -> str:
+    """`+1.4`; `−0.3 to +1.4` where errors leave a range."""
+    return join_ends(points(low), points(high))
+
+
+def join_ends(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
+
+
+def signed(value: float) -> str:
+    text = f"{value:+.1f}".replace("-", "−")
+    return "0.0" if text[1:] == "0.0" else text
+
+
+def join(items: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def count(n: int, noun: str) -> str:
+    return f"{thousands(n)} {noun}{'' if n == 1 else 's'}"
+
+
+def thousands(n: int) -> str:
+    return f"{n:,}".replace(",", "\u2009")  # a thin space: no comma that might be a decimal

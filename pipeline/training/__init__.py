@@ -1,0 +1,1 @@
+"""Training: one loop, its optimizer, augmentation, adversary and checkpoint."""

@@ -1,0 +1,257 @@
+"""The training loop: standard and adversarial, for stage `train` and for `memorize`.
+
+Everything random comes from the recipe's seed, and torch's global generators are as before when
+`fit` returns. Two runs on one CPU with the same number of threads give the same weights, bit for
+bit, also if the first was killed and resumed from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from attacks.threat import ThreatModel
+
+from ..base.errors import UserError
+from ..base.generators import generator_states, own_generators, set_generator_states
+from ..base.progress import Progress, progress
+from ..base.splits import Split
+from .adversary import perturb, robust_accuracy
+from .augment import DRAWS, augment
+from .checkpoint import Checkpoint
+from .images import Images, accuracy
+from .optimizer import learning_rate, optimizer_for, set_learning_rate
+
+if TYPE_CHECKING:
+    from ..base.config import Recipe
+
+Row = dict[str, Any]
+Finished = Callable[[Row], bool]
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""Reading the loss makes a GPU wait, so it is not read at every step."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit` tells: a row per epoch, and the epoch whose weights were kept, from 1."""
+
+    history: list[Row]
+    selected_epoch: int
+
+    @property
+    def seconds(self) -> float:
+        return round(sum(row["seconds"] for row in self.history), 3)
+
+
+def fit(
+    model: nn.Module,
+    train: Split,
+    validation: Split | None,
+    recipe: Recipe,
+    *,
+    device: torch.device,
+    name: str,
+    keys: str,
+    advice: str = "or set schedule: one_cycle, which starts low",
+    checkpoint: Checkpoint | None = None,
+    finished: Finished | None = None,
+) -> Fitted:
+    """Train `model` in place; it ends in eval mode, on `device`, with the selected weights.
+
+    Args:
+        model: from images in [0, 1] to logits.
+        train, validation: without validation the last epoch is selected.
+        recipe: see params.yaml.
+        name: what the progress display and errors call it.
+        keys: the section of params.yaml that an error points to.
+        advice: what may help against divergence, beside a lower `lr` in that section.
+        checkpoint: where unfinished work is kept and resumed from; the caller removes it when
+            the result is safe.
+        finished: called with each row of the history, which it may extend; True ends training.
+
+    Returns:
+        The history, with epoch, loss and train_acc (in train mode, on the images as augmented or
+        attacked), lr (at the epoch's end), seconds, and with validation also validation_acc and
+        validation_robust_acc (None if not trained adversarially).
+
+    Raises:
+        UserError: the loss or a weight became NaN or infinite.
+    """
+    with own_generators(device, recipe.seed):
+        training = _Training(model, train, validation, recipe, device, keys, advice)
+        saved = checkpoint.load() if checkpoint else None
+        if saved:
+            training.restore(saved)
+        training.run(name, checkpoint, finished or (lambda row: False))
+    return Fitted(training.history, training.selected_epoch)
+
+
+class _Training:
+    """The state of one run: what a checkpoint holds, and what an epoch needs."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: Split,
+        validation: Split | None,
+        recipe: Recipe,
+        device: torch.device,
+        keys: str,
+        advice: str,
+    ) -> None:
+        self.on_gpu = device.type == "cuda"
+        self.model = model.to(device)
+        if self.on_gpu:
+            model.to(memory_format=torch.channels_last)
+        self.images = Images(train, device)
+        self.judged = Images(validation, device) if validation else None
+        self.recipe, self.device, self.keys, self.advice = recipe, device, keys, advice
+        self.threat: ThreatModel | None = None
+        if recipe.adversarial:
+            self.threat = ThreatModel(recipe.adversarial.norm, recipe.adversarial.eps)
+            self.attack_steps = recipe.adversarial.steps
+        # Batches of equal size: a remainder of one image would break batch norm.
+        self.batches = math.ceil(len(self.images) / recipe.batch_size)
+        self.optimizer = optimizer_for(model, recipe)
+        self.order = torch.Generator().manual_seed(recipe.seed)
+        self.starts = torch.Generator(device).manual_seed(recipe.seed)
+        self.history: list[Row] = []
+        self.selected_epoch = 0
+        self.selected_value = -1.0
+        self.selected_state: dict[str, Tensor] = {}
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "order": self.order.get_state(),
+            "starts": self.starts.get_state(),
+            "generators": generator_states(self.device),
+            "history": self.history,
+            "selected": (self.selected_epoch, self.selected_value, self.selected_state),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.order.set_state(saved["order"])
+        self.starts.set_state(saved["starts"])
+        set_generator_states(self.device, saved["generators"])
+        self.history = saved["history"]
+        self.selected_epoch, self.selected_value, self.selected_state = saved["selected"]
+
+    def run(self, name: str, checkpoint: Checkpoint | None, finished: Finished) -> None:
+        """The epochs that are left, and the selected weights at the end."""
+        epochs = self.recipe.epochs
+        with progress(epochs * self.batches, name) as bar:
+            bar.update(len(self.history) * self.batches)
+            for epoch in range(len(self.history) + 1, epochs + 1):
+                began = time.monotonic()
+                row = self.train_epoch(epoch, bar)
+                self.validate(row)
+                self.select(row)
+                stop = finished(row)
+                row["seconds"] = round(time.monotonic() - began, 3)
+                self.history.append(row)
+                bar.update(0, epoch=epoch, loss=row["loss"], accuracy=row["train_acc"])
+                if stop:
+                    break
+                if checkpoint and checkpoint.is_due() and epoch < epochs:
+                    checkpoint.save(self.state())
+        if self.selected_state:
+            self.model.load_state_dict(self.selected_state)
+        self.model.eval()
+
+    def train_epoch(self, epoch: int, bar: Progress) -> Row:
+        """One pass over the training images in a new order."""
+        looked = time.monotonic()
+        count = len(self.images)
+        self.model.train()
+        rows = torch.randperm(count, generator=self.order).to(self.device)
+        draws = torch.rand(count, DRAWS, generator=self.order).to(self.device)
+        loss_sum = torch.zeros((), device=self.device)
+        right = torch.zeros((), device=self.device, dtype=torch.long)
+        for number, batch in enumerate(rows.tensor_split(self.batches)):
+            step = (epoch - 1) * self.batches + number
+            lr = learning_rate(self.recipe, step, self.recipe.epochs * self.batches)
+            set_learning_rate(self.optimizer, lr)
+            loss, hits = self.train_batch(batch, draws[batch], self.threat_at(step))
+            loss_sum += loss * len(batch)
+            right += hits
+            bar.update()
+            if time.monotonic() - looked > SECONDS_BETWEEN_LOOKS:
+                looked = time.monotonic()
+                self.require_finite(epoch, float(loss))
+                bar.update(0, epoch=epoch, loss=float(loss))
+        mean = float(loss_sum) / count
+        self.require_finite(epoch, mean)
+        return {"epoch": epoch, "loss": mean, "train_acc": int(right) / count, "lr": lr}
+
+    def threat_at(self, step: int) -> ThreatModel | None:
+        """The threat in training: ε rises in a straight line over the recipe's warm-up.
+
+        Met with a large ε at once, a small network may stay at a constant answer for good.
+        """
+        if self.threat is None or self.recipe.adversarial is None:
+            return None
+        steps = self.recipe.adversarial.warm_up * self.recipe.epochs * self.batches
+        risen = min(1.0, (step + 1) / steps) if steps else 1.0
+        return ThreatModel(self.threat.norm, self.threat.eps * risen)
+
+    def train_batch(
+        self, rows: Tensor, draws: Tensor, threat: ThreatModel | None
+    ) -> tuple[Tensor, Tensor]:
+        """One step on the given images: the mean loss, and how many were right."""
+        x, y = self.images.batch(rows)
+        x = augment(x, draws, self.recipe.augmentation, self.recipe.flip)
+        if self.on_gpu:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.on_gpu):
+            if threat:
+                x = perturb(self.model, x, y, threat, self.attack_steps, self.starts)
+            logits = self.model(x).float()
+        loss = cross_entropy(logits, y, label_smoothing=self.recipe.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach(), (logits.detach().argmax(1) == y).sum()
+
+    def require_finite(self, epoch: int, loss: float) -> None:
+        weights = all(bool(p.isfinite().all()) for p in self.model.parameters())
+        if math.isfinite(loss) and weights:
+            return
+        what = "a weight is not finite" if math.isfinite(loss) else f"the loss is {loss}"
+        raise UserError(
+            f"{self.keys}: training diverged in epoch {epoch}: {what}; no weights were written. "
+            f"Lower {self.keys}.lr (now {self.recipe.lr:g}), {self.advice}"
+        )
+
+    def validate(self, row: Row) -> None:
+        if self.judged is None:
+            return
+        row["validation_acc"] = accuracy(self.model, self.judged)
+        row["validation_robust_acc"] = None
+        if self.threat:
+            row["validation_robust_acc"] = robust_accuracy(
+                self.model, self.judged, self.threat, self.attack_steps
+            )
+
+    def select(self, row: Row) -> None:
+        """Keep this epoch's weights if they are the best so far, or if the last are wanted."""
+        if self.recipe.select == "last" or self.judged is None:
+            self.selected_epoch = row["epoch"]
+            return
+        robust = row["validation_robust_acc"]
+        value = row["validation_acc"] if robust is None else robust
+        if value >= self.selected_value:  # among equals the later, which has trained longer
+            self.selected_epoch, self.selected_value = row["epoch"], value
+            state = self.model.state_dict()
+            self.selected_state = {key: tensor.clone() for key, tensor in state.items()}

@@ -1,0 +1,79 @@
+"""`python -m pipeline verify`: judge every stored witness again, from the files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from attacks.verdict import BROKEN, judge
+
+from .base.errors import UserError
+from .base.store import Place, read_npz
+from .measure import Images, load_images
+
+if TYPE_CHECKING:
+    from .base.config import Config
+
+
+def run(place: Place, config: Config) -> None:
+    """Re-check the witnesses of every network, suite and noise; print one line for each.
+
+    Raises:
+        UserError: if a witness does not hold or a broken example has none, naming them.
+    """
+    failures = []
+    for network in config.networks:
+        images = load_images(place, config.evaluation, network)
+        for suite in config.suites:
+            for stage in ("attack", "noise"):
+                folder = place.attack if stage == "attack" else place.noise
+                witnesses = read_npz(folder(network, suite) / "witnesses.npz")
+                verdicts = read_npz(folder(network, suite) / "verdicts.npz")
+                refuted = check_witnesses(images, witnesses) + _missing(verdicts, witnesses)
+                count = len(witnesses["index"])
+                told = f"{len(refuted)} do not" if refuted else "all hold"
+                print(f"{stage} {network} {suite}: {count} witnesses, {told}")
+                failures += [f"{stage} {network} {suite}: {reason}" for reason in refuted]
+    if failures:
+        raise UserError("these witnesses do not hold:\n" + "\n".join(failures))
+
+
+def _missing(verdicts: Mapping[str, np.ndarray], witnesses: Mapping[str, np.ndarray]) -> list[str]:
+    """Examples that a verdict calls broken and that no witness of that budget shows."""
+    broken = (verdicts["outcome"] == BROKEN) & (verdicts["clean_pred"] == verdicts["label"])
+    smallest: dict[int, float] = {}
+    for key, eps in zip(verdicts["index"][broken], verdicts["eps"][broken], strict=True):
+        smallest[int(key)] = min(float(eps), smallest.get(int(key), float(eps)))
+    shown = dict(zip(witnesses["index"].tolist(), witnesses["eps"].tolist(), strict=True))
+    return [
+        f"example {key} is called broken at eps {eps:g}, and no witness shows it"
+        for key, eps in smallest.items()
+        if shown.get(key) != eps
+    ]
+
+
+def check_witnesses(images: Images, witnesses: Mapping[str, np.ndarray]) -> list[str]:
+    """Judge each witness again at its eps; one sentence for each that does not hold."""
+    norm = str(witnesses["norm"])
+    position = {int(key): row for row, key in enumerate(images.keys.tolist())}
+    refuted = []
+    index = witnesses["index"]
+    unknown = [int(key) for key in index if int(key) not in position]
+    if unknown:
+        return [f"example {key} is not among the evaluated test images" for key in unknown]
+    for eps in np.unique(witnesses["eps"]):
+        chosen = np.flatnonzero(witnesses["eps"] == eps)
+        rows = [position[int(key)] for key in index[chosen]]
+        x_adv = torch.from_numpy(witnesses["x_adv"][chosen]).to(images.x)
+        x, y, keys = images.x[rows], images.y[rows], images.keys[rows]
+        judged = judge(images.oracle, x, x_adv, y, keys, norm, float(eps))
+        for row in (judged.outcome != BROKEN).nonzero()[:, 0].tolist():
+            refuted.append(
+                f"example {int(index[chosen[row]])} at eps {eps:g}: predicted "
+                f"{int(judged.prediction[row])}, label {int(y[row])}, "
+                f"distance {float(judged.distance[row]):.7g}"
+            )
+    return refuted

@@ -1,0 +1,321 @@
+"""Makes a folder of results whose truth is known, so that a report can be tested without training.
+
+Each image has its own threshold per method: it breaks at every eps that is not below it. So every
+curve, eps50 and noise multiple of the made results follows from the thresholds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from pipeline.base import store
+from pipeline.base.store import Place
+
+CLASSES = [str(digit) for digit in range(10)]
+SHAPE = (1, 8, 8)
+SUITES = {
+    "linf": ("linf", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3]),
+    "l2": ("l2", [0.25, 0.5, 1.0, 1.5, 2.0]),
+}
+NOISE = {"linf": [0.05, 0.15, 0.3, 0.5, 0.75, 1.0], "l2": [1.0, 2.0, 3.0, 5.0, 8.0]}
+KINDS = ["uniform", "surface", "corners", "gaussian"]
+# network -> (eps50 under linf, how many times larger noise must be, clean accuracy)
+NETWORKS = {
+    "plain": (0.09, 5.0, 0.98),
+    "augmented": (0.10, 6.0, 0.97),
+    "regularized": (0.11, 5.0, 0.99),
+    "adversarial": (0.21, 4.0, 0.97),
+}
+# group -> runs: name, kind, fraction
+CORRUPTIONS = {
+    "labels": [
+        ("true labels", "labels", 0.0),
+        ("50 % random labels", "labels", 0.5),
+        ("random labels", "labels", 1.0),
+    ],
+    "pixels": [
+        ("shuffled pixels", "shuffled_pixels", 1.0),
+        ("Gaussian images", "gaussian", 1.0),
+    ],
+}
+RUN, SKIPPED, IMPLIED = 0, 1, 2
+
+
+def config(networks: dict[str, tuple[float, float, float]] | None = None, **changes: Any) -> Any:
+    """The part of a configuration that the report reads."""
+    names = list(networks or NETWORKS)
+    values: dict[str, Any] = {
+        "data": SimpleNamespace(name="digits", seed=0),
+        "networks": {name: {} for name in names},
+        "suites": {
+            name: SimpleNamespace(norm=norm, eps=eps, attacks="fast")
+            for name, (norm, eps) in SUITES.items()
+        },
+        "noise": SimpleNamespace(kinds=KINDS, draws=100, eps=NOISE),
+        "memorize": SimpleNamespace(networks=names[:1], corruptions=dict(CORRUPTIONS), epochs=30),
+        "headline": SimpleNamespace(suite="linf", eps=0.1),
+        "evaluation": SimpleNamespace(samples=None, seed=0, slots=64),
+    }
+    return SimpleNamespace(**(values | changes))
+
+
+def write(
+    folder: Path,
+    networks: dict[str, tuple[float, float, float]] | None = None,
+    *,
+    n: int = 200,
+    seed: int = 0,
+    images: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+) -> Place:
+    """Write a whole grid of results below `folder`; `images` (n, 1, 8, 8) may be real ones."""
+    place = Place(folder)
+    rng = np.random.default_rng(seed)
+    x = _blobs(rng, n) if images is None else images
+    y = rng.integers(0, 10, n) if labels is None else labels
+    _write_data(place, x, y)
+    difficulty = rng.lognormal(0, 0.5, n)  # shared: the same images are hard for every network
+    for name, (eps50, factor, clean) in (networks or NETWORKS).items():
+        _write_training(place, name, clean)
+        wrong = rng.random(n) > clean
+        for suite, (norm, grid) in SUITES.items():
+            scale = eps50 * (1.0 if norm == "linf" else 8.0)
+            pgd = scale * difficulty * rng.lognormal(0, 0.2, n)
+            attack = {"fgsm": 1.3 * pgd, "pgd": pgd}
+            noise = {}
+            for number, kind in enumerate(KINDS):
+                one = factor * (1.5 - 0.15 * number) * pgd
+                noise |= {kind: one, f"{kind}_x100": one / 2}
+            write_verdicts(place.attack(name, suite), name, suite, y, wrong, attack, grid)
+            write_verdicts(
+                place.noise(name, suite), name, suite, y, wrong, noise, NOISE[norm], cascade=False
+            )
+            _write_gallery(place, name, suite, x, y, wrong, pgd, grid)
+            for at in (place.attack(name, suite), place.noise(name, suite)):
+                _write_run(at, name, suite, norm)
+    first = next(iter(networks or NETWORKS))
+    for group, runs in CORRUPTIONS.items():
+        value = {
+            "network": first,
+            "corruption": group,
+            "runs": [_memorized(*run) for run in runs],
+            "device": DEVICE,
+            "versions": VERSIONS,
+        }
+        store.write_json(place.memorize(first, group), value)
+    return place
+
+
+def write_verdicts(
+    folder: Path,
+    network: str,
+    suite: str,
+    y: np.ndarray,
+    wrong: np.ndarray,
+    thresholds: dict[str, np.ndarray],
+    grid: list[float],
+    *,
+    cascade: bool = True,
+    clipped: float = 1.0,
+    errors: np.ndarray | None = None,
+) -> None:
+    """One verdict table: a cascade from the largest eps down, or each method and eps by itself.
+
+    `errors` (N,) bool: images on which every attack ended in an error at the largest eps.
+    `clipped`: what the box leaves of a perturbation's size.
+    """
+    n = len(y)
+    pred = np.where(wrong, (y + 1) % 10, y)
+    columns: dict[str, list[np.ndarray]] = {}
+    alive = ~wrong
+    for eps in reversed(grid):
+        broken_here = np.zeros(n, bool)
+        for code, threshold in enumerate(thresholds.values()):
+            runs = alive & ~broken_here if cascade else ~wrong
+            breaks = runs & (threshold <= eps)
+            how = np.where(runs, RUN, np.where(alive, SKIPPED, IMPLIED))
+            steps = 1 if list(thresholds)[code] == "fgsm" else 20
+            outcome = np.where(breaks, 1, 0)
+            if errors is not None and eps == grid[-1]:
+                outcome = np.where(errors & runs, 2, outcome)
+                breaks &= ~errors
+            broken_here |= breaks
+            how = np.where(wrong, SKIPPED, how)
+            outcome = np.where(wrong, 1, outcome)
+            row = {
+                "index": np.arange(n, dtype=np.int64) * 3,
+                "label": y.astype(np.int16),
+                "clean_pred": pred.astype(np.int16),
+                "clean_confidence": np.full(n, 0.9, np.float32),
+                "attack": np.full(n, code, np.int16),
+                "eps": np.full(n, eps),
+                "how": how.astype(np.uint8),
+                "outcome": outcome.astype(np.uint8),
+                "adv_pred": np.where(breaks, (y + 3) % 10, np.where(wrong, pred, -1)).astype(
+                    np.int16
+                ),
+                "adv_confidence": np.where(breaks, 0.6, np.nan).astype(np.float32),
+                "distance": np.where(runs, eps * clipped, np.nan).astype(np.float32),
+                "margin": np.where(breaks, 0.4, np.nan).astype(np.float32),
+                "forwards": np.where(runs, 20, 0).astype(np.int32),
+                "backwards": np.where(runs, steps, 0).astype(np.int32),
+            }
+            for key, column in row.items():
+                columns.setdefault(key, []).append(column)
+        # What survives a larger eps is not run at a smaller one; an error settles nothing.
+        alive = broken_here if errors is None else broken_here | (errors & alive)
+    store.write_npz(
+        folder / "verdicts.npz",
+        **{key: np.concatenate(parts) for key, parts in columns.items()},
+        attack_names=np.array(list(thresholds)),
+        norm=np.array(SUITES[suite][0]),
+        suite=np.array(suite),
+        network=np.array(network),
+        eps_grid=np.array(grid),
+        shape=np.array(SHAPE),
+    )
+
+
+def _blobs(rng: np.random.Generator, n: int) -> np.ndarray:
+    rows, columns = np.mgrid[0:8, 0:8]
+    centre = rng.uniform(2, 5, (n, 2, 1, 1))
+    blob = np.exp(-((rows - centre[:, 0]) ** 2 + (columns - centre[:, 1]) ** 2) / 5)
+    return (blob[:, None] * 16).round().astype(np.uint8)
+
+
+def _write_data(place: Place, x: np.ndarray, y: np.ndarray) -> None:
+    arrays: dict[str, np.ndarray] = {}
+    for part in ("train", "validation", "test"):
+        arrays |= {f"x_{part}": x, f"y_{part}": y, f"index_{part}": np.arange(len(y)) * 3}
+    store.write_npz(
+        place.data,
+        **arrays,
+        classes=np.array(CLASSES),
+        levels=np.array(16),
+        name=np.array("digits"),
+        checksum=np.array("0" * 64),
+    )
+
+
+DEVICE = {"type": "cpu", "name": "a test", "threads": 1}
+VERSIONS = {"python": "3.11.0", "torch": "2.11.0", "numpy": "2.4.0"}
+
+
+def _write_training(place: Place, network: str, clean: float) -> None:
+    history = [
+        {
+            "epoch": epoch,
+            "loss": 2.3 * 0.7**epoch,
+            "train_acc": min(1.0, 0.3 + 0.1 * epoch),
+            "validation_acc": min(clean, 0.3 + 0.09 * epoch),
+            "validation_robust_acc": 0.05 * epoch if network == "adversarial" else None,
+            "lr": 0.1,
+            "seconds": 0.2,
+        }
+        for epoch in range(1, 11)
+    ]
+    recipe = {
+        "architecture": "small_cnn",
+        "epochs": 10,
+        "weight_decay": 0.0005 if network == "regularized" else 0.0,
+        "dropout": 0.3 if network == "regularized" else 0.0,
+        "augmentation": "light" if network == "augmented" else "none",
+        "adversarial": (
+            {"norm": "linf", "eps": 0.15, "steps": 7} if network == "adversarial" else None
+        ),
+        "select": "last",
+        "seed": 0,
+    }
+    value = {
+        "network": network,
+        "history": history,
+        "selected_epoch": 10,
+        "parameters": 12345,
+        "seconds": 2.0,
+        "device": DEVICE,
+        "versions": VERSIONS,
+        "clean_acc_validation": clean,
+        "recipe": recipe,
+    }
+    store.write_json(place.network(network) / "training.json", value)
+
+
+def _write_run(folder: Path, network: str, suite: str, norm: str) -> None:
+    run = {
+        "network": network,
+        "suite": suite,
+        "norm": norm,
+        "seconds": 3.5,
+        "device": DEVICE,
+        "versions": VERSIONS,
+        "slots": 64,
+        "forwards": 120000,
+        "backwards": 80000,
+        "seed": 0,
+        "parameters": 12345,
+        "attacks": {"fgsm": {}, "pgd": {"steps": 40, "restarts": 2}},
+    }
+    store.write_json(folder / "run.json", run)
+
+
+def _write_gallery(
+    place: Place,
+    network: str,
+    suite: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    wrong: np.ndarray,
+    threshold: np.ndarray,
+    grid: list[float],
+) -> None:
+    rng = np.random.default_rng(1)
+    shown = np.flatnonzero(~wrong & (threshold <= grid[-1]))[:12]
+    eps = np.array(grid)[np.searchsorted(grid, threshold[shown])].astype(np.float64)
+    clean = (x[shown] / 16).astype(np.float32)
+    size = eps[:, None, None, None].astype(np.float32) / (1 if suite == "linf" else 8)
+    signs = rng.choice([-1.0, 1.0], size=(2, *clean.shape)).astype(np.float32)
+    half = np.full(len(shown), 0.5, np.float32)
+    store.write_npz(
+        place.attack(network, suite) / "gallery.npz",
+        index=shown * 3,
+        label=y[shown],
+        eps=eps,
+        distance=eps.astype(np.float32),
+        x=clean,
+        noise=np.clip(clean + signs[0] * size, 0, 1),
+        x_adv=np.clip(clean + signs[1] * size, 0, 1),
+        clean_pred=y[shown],
+        clean_confidence=half + 0.4,
+        noise_pred=y[shown],
+        noise_confidence=half + 0.3,
+        adv_pred=(y[shown] + 3) % 10,
+        adv_confidence=half + 0.1,
+    )
+
+
+def _memorized(name: str, kind: str, fraction: float) -> dict[str, Any]:
+    speed = {"true labels": 0.5, "shuffled pixels": 0.3}.get(name, 0.25 - 0.1 * fraction)
+    history = [
+        {"epoch": e, "loss": 2.3 * np.exp(-speed * e), "train_acc": 1 - 0.9 * np.exp(-speed * e)}
+        for e in range(1, 31)
+    ]
+    return {
+        "name": name,
+        "kind": kind,
+        "fraction": fraction,
+        "changed_fraction": fraction * 0.9 if kind == "labels" else 0.0,
+        "history": history,
+        "fitted_epoch": 10 if fraction == 0 else 29,
+        "train_acc": 1.0,
+        "test_acc": 0.98 - 0.88 * fraction,
+        "n_train": 1000,
+        "n_test": 360,
+        "classes": 10,
+        "label_hash": "0" * 64,
+        "parameters": 12345,
+        "seconds": 1.0,
+    }

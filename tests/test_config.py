@@ -1,0 +1,247 @@
+"""params.yaml: what is wrong is told, all of it, with its place and what is allowed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Edit the shipped params.yaml, run `check-config` on it: exit code and message."""
+    shipped = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+    def run(edit: Callable[[dict[str, Any]], object]) -> tuple[int, str]:
+        params = copy.deepcopy(shipped)
+        edit(params)
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(params))
+        code = main(["check-config", "--params", str(path)])
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def _set(*path: str | int) -> Callable[[Any], Callable[[dict[str, Any]], object]]:
+    *way, last = path
+
+    def to(value: Any) -> Callable[[dict[str, Any]], object]:
+        def edit(params: dict[str, Any]) -> None:
+            place: Any = params
+            for part in way:
+                place = place[part]
+            place[last] = value
+
+        return edit
+
+    return to
+
+
+def _attack(**settings: Any) -> Callable[[dict[str, Any]], object]:
+    return _set("suites", "linf", "attacks")([settings])
+
+
+WRONG = [
+    # The wrong type where a name or a list is looked up.
+    (_set("memorize", "networks")(5), ["memorize.networks", "list"]),
+    (_set("memorize", "networks")([["plain"]]), ["memorize.networks.0", "string"]),
+    (_set("headline", "suite")(["linf"]), ["headline.suite", "string"]),
+    (_set("data", "name")(["digits"]), ["data.name", "'digits'", "'svhn'"]),
+    (_set("suites", "linf", "attacks")(["pgd"]), ["suites.linf.attacks.0", "dictionary"]),
+    (_set("recipe", "epochs")(True), ["recipe.epochs", "true or false"]),
+    (_set("networks", "plain", "lr")(True), ["networks.plain.lr", "true or false"]),
+    (_set("headline", "eps")(True), ["headline.eps", "true or false"]),
+    (_set("suites", "linf", "eps")([True]), ["suites.linf.eps.0", "8/255"]),
+    (_set("suites", "linf", "eps")(["1e400"]), ["suites.linf.eps.0", "finite"]),
+    # Attacks that cannot be read, and settings that mean nothing.
+    (_attack(attack="sys:exit"), ["suites.linf.attacks", "'sys'"]),
+    (_attack(attack=".nothing:f"), ["suites.linf.attacks", "'.nothing'"]),
+    (_attack(attack="math:sqrt"), ["suites.linf.attacks", "'math'"]),
+    (_attack(attack="networks:trained"), ["suites.linf.attacks", "custom/"]),
+    (_attack(attack="pgd", restarts=0), ["pgd.restarts must be more than 0"]),
+    (_attack(attack="fmn", steps=0), ["fmn.steps must be more than 0"]),
+    (_attack(attack="pgd", step_size=float("nan")), ["pgd.step_size must be finite"]),
+    (_attack(attack="pgd", step_size=float("inf")), ["pgd.step_size must be finite"]),
+    (_attack(attack="pgd", steps=True), ["pgd.steps must be int"]),
+    (_set("noise", "draws")(0), ["noise.draws", "equal to 1"]),
+    # What the data set cannot give, and what no one can mean.
+    (
+        _set("networks", "adversarial", "adversarial", "eps")(1.5),
+        ["networks.adversarial.adversarial.eps", "at most 1"],
+    ),
+    (
+        _set("recipe", "adversarial")({"norm": "l2", "eps": 9, "steps": 3}),
+        ["recipe.adversarial.eps", "at most 8"],
+    ),
+    (_set("noise", "kinds")(["corners"]), ["noise.kinds", "l2", "suites.l2", "uniform"]),
+    (_set("evaluation", "samples")(361), ["evaluation.samples", "360 test images"]),
+    (_set("memorize", "samples")(1294), ["memorize.samples", "1293 training images"]),
+    (_set("data", "samples")(1294), ["data.samples", "1293 training images"]),
+    (
+        _set("memorize", "corruptions", "images")([{"kind": "shuffled_pixels", "fraction": 0.5}]),
+        ["memorize.corruptions.images.0.fraction", "only labels"],
+    ),
+    (_set("datas")({}), ["datas", "did you mean 'data'?"]),
+    (_set("recipe", "epoch")(3), ["recipe.epoch", "did you mean 'epochs'?"]),
+    (_set("networks", "plain", "epoch")(3), ["networks.plain.epoch", "'epochs'"]),
+    (_set("networks", "plain", "lr")("fast"), ["networks.plain.lr", "number", "'fast'"]),
+    (_set("recipe", "epochs")(2.5), ["recipe.epochs", "integer", "2.5"]),
+    (_set("suites", "linf", "eps")([-0.1, 0.15]), ["suites.linf.eps.0", "greater than 0"]),
+    (_set("suites", "linf", "eps")([0.15, 1.5]), ["suites.linf.eps", "at most 1"]),
+    (_set("suites", "l2", "eps")([0.5, 9.0]), ["suites.l2.eps", "at most 8"]),
+    (_set("noise", "eps", "l2")([0.5, 9.0]), ["noise.eps.l2", "at most 8"]),
+    (_set("suites", "linf", "eps")([0.2, 0.15]), ["suites.linf.eps", "increase"]),
+    (_set("suites", "linf", "eps")([]), ["suites.linf.eps", "at least 1"]),
+    (_set("suites", "linf", "eps")(["eight/255"]), ["suites.linf.eps.0", "8/255"]),
+    (_set("networks", "a-b")({}), ["networks.a-b", "lower-case letters, digits and _"]),
+    (_set("suites", "l2.x")({}), ["suites.l2.x", "lower-case letters, digits and _"]),
+    (_set("networks", "plain", "architecture")("lenet5"), ["networks.plain.arch", "28x28", "8x8"]),
+    (_set("recipe", "architecture")("resnet19"), ["recipe.architecture", "'resnet18'"]),
+    (_set("networks", "plain", "architecture")("small_cn"), ["networks.plain.arch", "'small_cnn'"]),
+    (_set("suites", "linf", "attacks")([{"attack": "pgdd"}]), ["suites.linf.attacks", "'pgd'"]),
+    (_set("suites", "linf", "attacks")("quick"), ["suites.linf.attacks", "fast"]),
+    (_set("suites", "linf", "norm")("l1"), ["suites.linf.attacks", "cannot do l1", "linf, l2"]),
+    (_set("noise", "kinds")(["corner"]), ["noise.kinds.0", "'corners'"]),
+    (_set("headline", "suite")("linff"), ["headline.suite", "did you mean 'linf'?"]),
+    (_set("headline", "eps")(0.16), ["headline.eps", "one of suites.linf.eps"]),
+    (_set("memorize", "networks")(["plane"]), ["memorize.networks", "did you mean 'plain'?"]),
+    (lambda params: params.pop("noise"), ["noise: missing"]),
+    (lambda params: params["noise"]["eps"].pop("l2"), ["noise.eps.l2", "suites.l2"]),
+]
+
+
+@pytest.mark.parametrize(("edit", "told"), WRONG, ids=[told[0] for _, told in WRONG])
+def test_an_error_names_its_place_and_what_is_allowed(check, edit, told) -> None:
+    code, message = check(edit)
+    assert code == 2
+    for part in told:
+        assert part in message
+    assert "Traceback" not in message
+
+
+def test_the_shipped_files_are_well(check) -> None:
+    assert check(lambda params: None) == (0, "")
+    for path in sorted((ROOT / "experiments").glob("*/params.yaml")):
+        assert main(["check-config", "--params", str(path)]) == 0
+
+
+def test_an_attack_of_the_user_that_does_not_parse_is_told(
+    check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "unfinished.py").write_text("def attack(:\n")
+    (tmp_path / "computed.py").write_text("def attack(model, *, steps: int = max(1, 2)): ...\n")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "__init__.py").write_text("raise KeyError('nobody foresaw this')\n")
+    (tmp_path / "broken" / "inner.py").write_text("def attack(model): ...\n")
+    for name, told in (
+        ("unfinished:attack", "invalid syntax"),
+        ("computed:attack", "'steps' must be written out"),
+        ("broken.inner:attack", "no module 'broken.inner'"),
+    ):
+        code, message = check(_attack(attack=name))
+        assert code == 2 and "suites.linf.attacks" in message and told in message
+        # and that it does not lie in custom/; nothing else
+        assert len(message.splitlines()) == 2
+        assert all("suites.linf.attacks" in line for line in message.splitlines())
+
+
+def test_budgets_and_samples_end_where_the_data_set_does(check) -> None:
+    """The L1 ball of radius d, and the last image, are the largest that may be asked."""
+
+    def l1(largest: float) -> Callable[[dict[str, Any]], object]:
+        def edit(params: dict[str, Any]) -> None:
+            suite = {"norm": "l1", "eps": [1, largest], "attacks": [{"attack": "fgsm"}]}
+            params["suites"]["l1"] = suite
+            params["noise"]["eps"]["l1"] = [64]
+
+        return edit
+
+    assert check(l1(64)) == (0, "")
+    code, message = check(l1(64.5))
+    assert code == 2 and "suites.l1.eps: 64.5 is more" in message and "at most 64" in message
+    assert check(_set("evaluation", "samples")(360)) == (0, "")
+    assert check(_set("memorize", "samples")(1293)) == (0, "")
+
+
+def test_the_sizes_that_are_checked_are_those_of_the_split() -> None:
+    from pipeline.base.consistency import PUBLISHED, held_out
+    from pipeline.data import load_source, split
+
+    source = load_source("digits", None)
+    assert source.train[0].shape == (PUBLISHED["digits"].train, *PUBLISHED["digits"].shape)
+    for share in (0.07, 0.1, 1 / 3, 0.29, 0.5):
+        parts = split(source, seed=0, validation=share, test=share, samples=None)
+        test = held_out(PUBLISHED["digits"].train, share)
+        assert len(parts["test"].y) == test
+        assert len(parts["validation"].y) == held_out(PUBLISHED["digits"].train - test, share)
+
+
+def test_all_errors_are_told_at_once(check) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        for each, _ in WRONG:
+            if each is not WRONG[-2][0]:  # with `noise` gone, its own errors cannot be told
+                each(params)
+
+    code, message = check(edit)
+    assert code == 2
+    for told in (
+        "datas",
+        "recipe.epoch:",
+        "recipe.epochs:",
+        "networks.a-b",
+        "suites.linf.eps",
+        "suites.linf.attacks",
+        "headline.suite",
+        "memorize.networks",
+    ):
+        assert told in message, told
+
+
+def test_every_stage_checks_the_whole_file_before_it_works(tmp_path: Path, capsys) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["headline"]["eps"] = 99
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    for stage in (["data"], ["train", "plain"], ["attack", "plain", "linf"], ["report"]):
+        assert main([*stage, "--params", str(tmp_path / "params.yaml")]) == 2
+        assert "headline.eps" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("a: [1", "not valid YAML"), ("- 1", "must be a mapping"), (None, "no such file")],
+)
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, capsys, text, told) -> None:
+    path = tmp_path / "params.yaml"
+    if text is not None:
+        path.write_text(text)
+    assert main(["check-config", "--params", str(path)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_numbers_are_read_as_people_and_dvc_write_them(check) -> None:
+    """`1e-3` is a string to PyYAML and a number to DVC; 8/255 is how budgets are written."""
+    assert check(_set("recipe", "lr")("1e-3"))[0] == 0
+
+    def edit(params: dict[str, Any]) -> None:
+        params["suites"]["linf"]["eps"] = ["8/255"]
+        params["headline"]["eps"] = "8/255"
+
+    assert check(edit) == (0, "")
+
+
+def test_an_unknown_network_or_suite_on_the_command_line_is_told(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text())
+    assert main(["attack", "plain", "l3", "--params", str(path)]) == 2
+    assert "linf, l2" in capsys.readouterr().err

@@ -1,0 +1,283 @@
+"""The pipeline as users run it: `dvc repro`, edits and kills, on a small grid of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import yaml
+
+from pipeline.base.store import read_npz
+from test_stages import tiny
+
+ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.timeout(600)
+
+
+class Project:
+    """A copy of the code in a Git repository of its own, with small parameters."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("attacks", "custom", "models", "pipeline"):
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+        for name in ("dvc.yaml", "place.yaml", ".dvcignore", ".gitignore"):
+            shutil.copy(ROOT / name, folder / name)
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+        }
+        self.call("git", "init", "-q")
+        self.call("dvc", "init", "-q")
+        self.call("dvc", "config", "core.analytics", "false")
+
+    def call(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def repro(self, *arguments: str) -> set[str]:
+        """Run `dvc repro`; the stages whose command was run (not restored, not skipped)."""
+        out = self.call("dvc", "repro", *arguments).stdout
+        return set(re.findall(r"Running stage '([^']+)'", out))
+
+    def edit(self, change: Callable[[dict[str, Any]], object]) -> None:
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text()) if path.exists() else {}
+        change(params)
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def kill_in(self, stage: str, *, orphan: bool, seconds: float = 3.5) -> None:
+        """Start `dvc repro`, and SIGKILL it in the middle of `stage`.
+
+        With `orphan`, the stage's process is left alone and has to end by itself. `seconds` of
+        processor time are past the imports of a stage that needs torch.
+        """
+        process = subprocess.Popen(
+            ["dvc", "repro"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        words = ["-m", "pipeline", *stage.split()]
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                try:
+                    at_work = child.cmdline()[1 : 1 + len(words)] == words
+                    if not at_work or child.cpu_times().user < seconds:
+                        continue
+                except psutil.Error:
+                    continue
+                os.kill(process.pid, signal.SIGKILL)
+                if not orphan:
+                    child.send_signal(signal.SIGKILL)
+                process.wait()
+                _, alive = psutil.wait_procs([child], timeout=5)
+                assert not alive
+                return
+            time.sleep(0.02)
+        pytest.fail(f"{stage} was never seen at work")
+
+
+def verdicts(project: Project, network: str = "plain") -> dict[str, np.ndarray]:
+    return read_npz(project.folder / f"artifacts/attack/{network}/linf/verdicts.npz")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("project"))
+    project.edit(lambda params: params.update(tiny()))
+    return project
+
+
+def cells(stage: str, *networks: str) -> set[str]:
+    return {f"{stage}@{network}-linf" for network in networks}
+
+
+def test_edits_rerun_what_depends_on_them_and_nothing_else(project: Project) -> None:
+    both = ("plain", "hard")
+    first = project.repro()
+    assert first == {
+        "data",
+        "train@plain",
+        "train@hard",
+        *cells("attack", *both),
+        *cells("noise", *both),
+        "memorize@plain-labels",
+        "report",
+        "track",
+    }
+    assert project.repro() <= {"track"}
+
+    # One suite's budgets: its attack and noise for each network, then report and track.
+    def shift(params: dict[str, Any]) -> None:
+        params["suites"]["linf"]["eps"] = [0.1, 0.15]
+
+    project.edit(shift)
+    assert project.repro() == {*cells("attack", *both), *cells("noise", *both), "report", "track"}
+
+    # Reverted: everything comes back from DVC's run cache but what is never cached.
+    before = verdicts(project)
+
+    def back(params: dict[str, Any]) -> None:
+        params["suites"]["linf"]["eps"] = [0.05, 0.15]
+
+    project.edit(back)
+    assert project.repro() <= {"report", "track"}
+    assert verdicts(project)["eps_grid"].tolist() == [0.05, 0.15]
+    assert before["eps_grid"].tolist() == [0.1, 0.15]
+
+    # A network more: that network alone.
+    def more(params: dict[str, Any]) -> None:
+        params["networks"]["third"] = {"weight_decay": 0.001}
+
+    project.edit(more)
+    assert project.repro() == {
+        "train@third",
+        "attack@third-linf",
+        "noise@third-linf",
+        "report",
+        "track",
+    }
+    assert '"third"' in (project.folder / "reports/metrics.json").read_text()
+
+    # A network less: nothing is computed, and no ghost stays in the report.
+    project.edit(lambda params: params["networks"].pop("third"))
+    assert project.repro() == {"report", "track"}
+    assert '"third"' not in (project.folder / "reports/metrics.json").read_text()
+
+
+def test_an_added_attack_trains_nothing(project: Project) -> None:
+    folder = project.folder / "attacks"
+    source = (folder / "fixed/fgsm.py").read_text().replace("def fgsm(", "def lazy(")
+    (folder / "fixed/lazy.py").write_text(source)
+    registry = folder / "registry.py"
+    line = "ATTACKS: dict[str, Entry] = {\n"
+    assert line in registry.read_text()
+    added = line + '    "lazy": Entry(".fixed.lazy", "lazy", "fixed"),\n'
+    registry.write_text(registry.read_text().replace(line, added))
+    project.edit(lambda params: params["suites"]["linf"]["attacks"].append({"attack": "lazy"}))
+    ran = project.repro()
+    assert cells("attack", "plain", "hard") <= ran
+    assert not [stage for stage in ran if stage.startswith(("data", "train", "memorize"))]
+    assert "lazy" in verdicts(project)["attack_names"].tolist()
+
+
+def test_a_bad_file_stops_plain_dvc_repro_and_loses_nothing(project: Project) -> None:
+    results = [*project.folder.glob("artifacts/**/*.*"), *project.folder.glob("reports/*.*")]
+    before = {path: path.read_bytes() for path in results}
+    assert project.folder / "reports/index.html" in before
+    good = (project.folder / "params.yaml").read_text()
+
+    def spoil(params: dict[str, Any]) -> None:
+        params["recipe"]["epochs"] = "many"
+        params["headline"]["eps"] = 99
+
+    project.edit(spoil)
+    try:
+        done = project.call("dvc", "repro", check=False)
+        assert done.returncode != 0
+        assert "recipe.epochs" in done.stderr + done.stdout
+        assert "Traceback" not in done.stderr
+        assert (project.folder / "reports/index.html").exists()
+    finally:
+        (project.folder / "params.yaml").write_text(good)
+    assert project.repro() <= {"report", "track"}
+    for path, content in before.items():
+        assert path.read_bytes() == content
+
+
+def test_a_killed_run_is_completed_by_the_next_with_the_same_verdicts(project: Project) -> None:
+    def longer(params: dict[str, Any]) -> None:
+        params["networks"] = {"plain": {"epochs": 60}}
+        slow = {"attack": "pgd", "steps": 100, "restarts": 20}
+        params["suites"]["linf"]["attacks"] = [{"attack": "fgsm"}, slow]
+
+    project.edit(longer)
+    project.repro()
+    before = verdicts(project)
+    weights = project.folder / "artifacts/networks/plain/network.pt"
+    trained = weights.read_bytes()
+    # Nothing to restore from: what was killed has to run again.
+    for name in ("artifacts", ".dvc/cache"):
+        shutil.rmtree(project.folder / name)
+    project.kill_in("train plain", orphan=True)
+    assert not weights.exists()
+    project.kill_in("attack plain linf", orphan=False)
+    assert weights.exists()
+    assert not (project.folder / "artifacts/attack/plain/linf").exists()
+    (project.folder / "reports/index.html").unlink()
+    ran = project.repro()
+    assert {"attack@plain-linf", "report"} <= ran
+    assert "train@plain" not in ran
+    after = verdicts(project)
+    assert weights.read_bytes() == trained
+    for column, values in before.items():
+        assert np.array_equal(values, after[column], equal_nan=values.dtype.kind == "f"), column
+    assert not list(project.folder.glob("artifacts/attack/plain/.*"))
+
+    # The report: killed at work, the page is the old one or the new one but whole.
+    page = project.folder / "reports/index.html"
+    project.edit(lambda params: params["suites"]["linf"].update(eps=[0.1, 0.15]))
+    for stage in ("attack", "noise"):
+        project.repro("--single-item", f"{stage}@plain-linf")
+    project.kill_in("report", orphan=False, seconds=1.0)
+    assert page.read_text().rstrip().endswith("</html>")
+    assert "report" in project.repro()
+    assert "0.1" in (project.folder / "reports/tables/curves.csv").read_text()
+
+
+def test_experiments_live_side_by_side(project: Project) -> None:
+    project.repro()
+    project.call("python", "-m", "pipeline", "experiment", "small")
+    path = project.folder / "experiments/small/params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params["networks"] = {"plain": {"epochs": 1}}
+    params["data"]["seed"] = 1
+    path.write_text(yaml.safe_dump(params))
+    before = (project.folder / "reports/index.html").read_bytes()
+    ran = project.repro("experiments/small/dvc.yaml")
+    assert "experiments/small/dvc.yaml:attack@plain-linf" in ran
+    assert (project.folder / "experiments/small/reports/index.html").exists()
+    assert (project.folder / "reports/index.html").read_bytes() == before
+    assert project.repro() <= {"track"}
+    assert project.repro("experiments/small/dvc.yaml") <= {"experiments/small/dvc.yaml:track"}
+
+
+def test_dvc_metrics_and_experiments_work_as_their_users_expect(project: Project) -> None:
+    shown = project.call("dvc", "metrics", "show").stdout
+    for name in ("plain", "clean_acc", "robust_acc", "eps50"):
+        assert name in shown
+    project.call("git", "add", ".")
+    project.call(
+        "git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-q", "-m", "results"
+    )
+    done = project.call(
+        "dvc", "exp", "run", "-n", "shorter", "-S", "networks.plain.epochs=1", check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Running stage 'train@plain'" in done.stdout
+    assert "Running stage 'train@hard'" not in done.stdout
+    table = project.call("dvc", "exp", "show", "--only-changed", "--csv").stdout
+    assert "shorter" in table
+    changed = project.call("dvc", "metrics", "diff").stdout
+    assert "plain.clean_acc" in changed

@@ -1,0 +1,261 @@
+"""Minimum-norm attacks: the step across a hyperplane inside the box, and optima at its walls."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import linprog, minimize
+from torch import Tensor, nn
+
+from attacks.losses import is_broken, margin
+from attacks.minimum.boundary import cross
+from attacks.minimum.cw import cw
+from attacks.minimum.ddn import ddn
+from attacks.minimum.deepfool import deepfool
+from attacks.minimum.fab import fab
+from attacks.minimum.fmn import fmn
+from attacks.oracle import Oracle
+from attacks.registry import ATTACKS, load
+from attacks.threat import NORMS, length
+from networks import Linear, digits, trained
+
+MINIMUM = {name: entry for name, entry in ATTACKS.items() if entry.kind == "minimum"}
+CASES = [(name, norm) for name, entry in MINIMUM.items() for norm in entry.norms]
+# Steps that keep a test short.
+SHORT = {"fab": {"steps": 40}, "cw": {"rounds": 3, "steps": 60}}
+
+
+@pytest.fixture(autouse=True)
+def _no_graphs() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+def _slow_cross(x: np.ndarray, grad: np.ndarray, needed: float, norm: str) -> np.ndarray | None:
+    """Smallest step with <grad, step> = needed inside the box, by scipy; None where out of reach.
+
+    Linf and L1 are linear programs, with the step split into its positive and negative parts.
+    """
+    d = len(x)
+    if norm == "l2":
+        solved = minimize(
+            lambda z: (z**2).sum(),
+            np.zeros(d),
+            jac=lambda z: 2 * z,
+            bounds=list(zip(-x, 1 - x, strict=True)),
+            constraints={"type": "eq", "fun": lambda z: grad @ z - needed, "jac": lambda z: grad},
+            options={"ftol": 1e-15, "maxiter": 1000},
+        )
+        return solved.x if solved.success else None
+    bounds = [(0, 1 - v) for v in x] + [(0, v) for v in x]
+    equal = np.concatenate([grad, -grad])[None]
+    if norm == "l1":
+        solved = linprog(np.ones(2 * d), A_eq=equal, b_eq=[needed], bounds=bounds)
+    else:
+        below = np.hstack([np.eye(d), np.eye(d), -np.ones((d, 1))])
+        equal = np.hstack([equal, np.zeros((1, 1))])
+        cost = np.append(np.zeros(2 * d), 1)
+        bounds.append((0, 1))
+        solved = linprog(cost, below, np.zeros(d), A_eq=equal, b_eq=[needed], bounds=bounds)
+    return solved.x[:d] - solved.x[d : 2 * d] if solved.success else None
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_step_across_a_hyperplane_is_the_smallest_inside_the_box(norm: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(24, 1, 3, 4, generator=generator)
+    x[:12] = x[:12].round()  # walls on all sides
+    grad = torch.randn(x.shape, generator=generator)
+    grad[::4, :, 0] = 0.0
+    reach = (grad.clamp_min(0) * (1 - x) - grad.clamp_max(0) * x).flatten(1).sum(1)
+    fall = (grad.clamp_min(0) * x - grad.clamp_max(0) * (1 - x)).flatten(1).sum(1)
+    share = torch.rand(24, generator=generator) * 0.95
+    needed = torch.where(torch.arange(24) % 2 == 0, share * reach, -share * fall)
+    step = cross(x, grad, needed, norm)
+    assert ((x + step) >= -1e-6).all()
+    assert ((x + step) <= 1 + 1e-6).all()
+    gained = (grad * step).flatten(1).sum(1)
+    assert torch.allclose(gained, needed, rtol=1e-5, atol=1e-5)
+    size = length(step.double(), norm)
+    for row in range(len(x)):
+        slow = _slow_cross(
+            x[row].flatten().double().numpy(),
+            grad[row].flatten().double().numpy(),
+            float(needed[row]),
+            norm,
+        )
+        assert slow is not None
+        best = float(length(torch.from_numpy(slow)[None, None, None], norm))
+        assert abs(float(size[row]) - best) <= 1e-5 * (1 + best), row
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_hyperplane_out_of_reach_is_approached_to_the_best_corner(norm: str) -> None:
+    x = torch.rand(5, 3, 2, 3, generator=torch.Generator().manual_seed(1))
+    grad = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
+    step = cross(x, grad, torch.full((5,), 1e3), norm)
+    assert torch.allclose(x + step, (grad > 0).float(), atol=1e-6)
+    assert torch.equal(cross(x, 0 * grad, torch.ones(5), norm), torch.zeros_like(x))
+    assert torch.equal(cross(x, grad, torch.zeros(5), norm), torch.zeros_like(x))
+
+
+def _box_optimum(model: Linear, x: Tensor, y: Tensor, norm: str) -> Tensor:
+    """Distance to the nearest boundary of a linear network inside the box, (N,) float64.
+
+    For each wrong class: Linf and L2 by bisection on the level to which pixels move (in L2 a pixel
+    moves by level times its weight), L1 by taking the steepest pixels first.
+    """
+    weight = model.layer.weight.double()
+    wide = x.flatten(1).double()
+    logits = wide @ weight.T
+    distances = []
+    for row in range(len(x)):
+        best = np.inf
+        for other in range(len(weight)):
+            if other == int(y[row]):
+                continue
+            slope = (weight[other] - weight[y[row]]).numpy()
+            needed = float(logits[row, y[row]] - logits[row, other])
+            size, pixels = np.abs(slope), wide[row].numpy()
+            room = np.where(slope > 0, 1 - pixels, pixels)
+            if needed > (size * room).sum():
+                continue
+            if norm == "l1":
+                spent = gained = 0.0
+                for pixel in np.argsort(-size):
+                    moved = min(room[pixel], (needed - gained) / size[pixel])
+                    spent, gained = spent + moved, gained + moved * size[pixel]
+                    if moved < room[pixel]:
+                        break
+                best = min(best, spent)
+                continue
+            speed = np.ones_like(size) if norm == "linf" else size
+            low, high = 0.0, 1.0 / speed.min()
+            for _ in range(100):
+                level = (low + high) / 2
+                enough = (size * np.minimum(level * speed, room)).sum() >= needed
+                low, high = (low, level) if enough else (level, high)
+            moved = np.minimum(high * speed, room)
+            best = min(best, moved.max() if norm == "linf" else np.sqrt((moved**2).sum()))
+        distances.append(best)
+    return torch.tensor(distances, dtype=torch.float64)
+
+
+def _at_the_walls(classes: int, shape: tuple[int, int, int]) -> tuple[Linear, Tensor, Tensor]:
+    """A linear network, and images whose pixels are mostly 0 or 1, as digits' are."""
+    model = Linear(classes, shape)
+    generator = torch.Generator().manual_seed(3)
+    x = torch.rand(40, *shape, generator=generator)
+    x = torch.where(torch.rand(x.shape, generator=generator) < 0.8, x.round(), x)
+    y = model(x).argmax(dim=1)
+    far = (-margin(model(x), y)) > 0.05
+    return model, x[far][:16], y[far][:16]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 6, 9)])
+@pytest.mark.parametrize(("name", "norm"), [c for c in CASES if c[0] in ("fab", "ddn", "fmn")])
+def test_the_optimum_is_reached_where_the_box_binds(
+    name: str, norm: str, classes: int, shape: tuple[int, int, int]
+) -> None:
+    model, x, y = _at_the_walls(classes, shape)
+    optimum = _box_optimum(model, x, y, norm)
+    given = SHORT.get(name, {})
+    found = load(MINIMUM[name])(model, x, y, norm, keys=torch.arange(len(x)), **given)
+    assert is_broken(model(found), y).all()
+    ratio = length((found - x).double(), norm) / optimum
+    assert ratio.min() >= 1 - 1e-4
+    assert ratio.max() <= 1.02, float(ratio.max())
+
+
+@pytest.mark.parametrize(("name", "norm"), [c for c in CASES if c[0] != "deepfool"])
+def test_the_search_itself_finds_the_optimum_from_a_distant_start(name: str, norm: str) -> None:
+    """A good start would hide a search that leads nowhere."""
+    model, x, y = _at_the_walls(2, (1, 8, 8))
+    optimum = _box_optimum(model, x, y, norm)
+    slope = model.layer.weight[1 - y] - model.layer.weight[y]
+    corner = (slope > 0).float().view_as(x)
+    start = x + 0.9 * (corner - x)
+    assert is_broken(model(start), y).all()
+    given = {"ddn": {"steps": 200}, "fmn": {"steps": 200}, "cw": {"rounds": 7}}.get(name, {})
+    found = load(MINIMUM[name])(model, x, y, norm, keys=torch.arange(len(x)), start=start, **given)
+    ratio = length((found - x).double(), norm) / optimum
+    assert ratio.max() <= 1.05, ratio
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_what_is_returned_is_adversarial_or_the_original(name: str, norm: str) -> None:
+    """After one step many examples have no adversarial image yet."""
+    _, _, x, y = digits()
+    x, y, keys = x[:60], y[:60].clone(), torch.arange(60)
+    y[:5] = (y[:5] + 1) % 10  # wrong as they are: nothing is nearer
+    oracle = Oracle(trained())
+    given = {"cw": {"rounds": 1, "step_size": 0.0}}.get(name, {})
+    given = {**given, "start": x, "steps": 1}
+    found = load(MINIMUM[name])(oracle, x, y, norm, keys=keys, **given)
+    same = (found == x).flatten(1).all(dim=1)
+    assert (same | is_broken(oracle.logits(found), y)).all()
+    assert same[:5].all()
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_more_steps_do_not_find_farther_images(name: str, norm: str) -> None:
+    """For each example where steps continue the same path; where the step follows a schedule,
+    paths differ, and the examples' median must fall."""
+    _, _, x, y = digits()
+    x, y, keys = x[:100], y[:100], torch.arange(100)
+    given = {"fab": {"targets": 2}, "cw": {"rounds": 2}}.get(name, {})
+    distances = []
+    for steps in (2, 8, 32):
+        found = load(MINIMUM[name])(trained(), x, y, norm, keys=keys, steps=steps, **given)
+        size = length((found - x).double(), norm)
+        distances.append(size.where(is_broken(trained()(found), y), torch.inf))
+    for fewer, more in itertools.pairwise(distances):
+        assert more.median() <= fewer.median()
+        if name == "deepfool":
+            assert (more <= fewer).all()
+        if name == "fab":  # at the end a perturbation is shortened by 8 % at most
+            assert (more <= fewer * 1.08).all()
+
+
+def test_a_margin_of_negative_logits_is_not_zero() -> None:
+    """Wrong logits masked by 0 in place of minus infinity would hide the margin."""
+
+    class Below(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return trained()(x) - 100
+
+    _, _, x, y = digits()
+    keys = torch.arange(20)
+    plain = cw(trained(), x[:20], y[:20], "l2", keys=keys, rounds=2, steps=30)
+    below = cw(Below(), x[:20], y[:20], "l2", keys=keys, rounds=2, steps=30)
+    assert is_broken(Below()(below), y[:20]).all()
+    sizes = [length((found - x[:20]).double(), "l2").median() for found in (plain, below)]
+    assert abs(sizes[0] / sizes[1] - 1) < 0.02
+
+
+def test_passes_are_fused() -> None:
+    """FAB and FMN look at a point and linearize there in one pass; DeepFool shares the forward."""
+    _, _, x, _ = digits()
+    model, keys = trained(), torch.arange(30)
+    right = model(x[:30]).argmax(dim=1)
+    for attack, given, forwards, backwards in (
+        (fmn, {"steps": 7, "classes": 2}, 1 + (1 + 2 * 6 + 6) + 7 + 1, 2 * 5 + 7),
+        (ddn, {"steps": 7, "classes": 2}, 1 + (1 + 2 * 6 + 6) + 7 + 1, 2 * 5 + 7),
+        (fab, {"steps": 7, "targets": 2}, 1 + 2 * (7 + 1) + 6, 2 * 7),
+        (fab, {"steps": 3, "targets": 0}, 1 + (3 + 1) + 6, 9 * 3),
+    ):
+        oracle = Oracle(model)
+        attack(oracle, x[:30], right, "l2", keys=keys, **given)
+        spent = oracle.passes(keys)
+        assert spent[0].max() == forwards, attack
+        assert spent[1].max() == backwards, attack
+    oracle = Oracle(model)
+    deepfool(oracle, x[:30], right, "l2", keys=keys, classes=4)
+    spent = oracle.passes(keys)
+    assert (spent[1] == 4 * (spent[0] - 1)).all()  # the one pass beside them is the clean one
+    assert len(spent[0].unique()) > 1  # examples leave as they fall

@@ -1,0 +1,368 @@
+"""Checks, claims and comparisons of the report: each must change when its data change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import synthetic
+from pipeline.base.store import Place
+from pipeline.report import checks, claims, comparisons, measures, provenance, results, wording
+from pipeline.report.comparisons import ALIKE, APART, INCOMPLETE, Right
+from pipeline.report.results import Cell, Results
+
+NETWORKS = {"plain": (0.05, 5.0, 0.98), "adversarial": (0.21, 4.0, 0.97)}
+EPS = 0.1
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    place = synthetic.write(tmp_path_factory.mktemp("made"), NETWORKS)
+    return results.load(place, synthetic.config(NETWORKS))
+
+
+def _with_cell(made: Results, change: Callable[[Cell], Cell]) -> Results:
+    """The results with one cell, plain by linf, changed."""
+    key = ("plain", "linf")
+    return replace(made, cells=made.cells | {key: change(made.cells[key])})
+
+
+def _with_rows(cell: Cell, **columns: np.ndarray) -> Cell:
+    return replace(cell, attack=replace(cell.attack, rows=cell.attack.rows | columns))
+
+
+def _with_recipe(made: Results, network: str, **changes: Any) -> Results:
+    info = made.training[network]
+    changed = info | {"recipe": info["recipe"] | changes}
+    return replace(made, training=made.training | {network: changed})
+
+
+def _check(made: Results, words: str) -> checks.Check:
+    (found,) = [c for c in checks.checks(made, measures.measures(made)) if words in c.question]
+    return found
+
+
+def _claim(made: Results, words: str) -> claims.Claim:
+    found = measures.measures(made)
+    headline = [found[network, "linf"] for network in made.networks]
+    (claim,) = [c for c in claims.claims(made, headline, EPS) if words in c.claim]
+    return claim
+
+
+def test_healthy_results_raise_no_flag_and_say_what_was_not_run(made: Results) -> None:
+    listed = checks.checks(made, measures.measures(made))
+    assert {check.status for check in listed} == {checks.PASS, checks.NOT_RUN}
+    told = checks.counts(listed)
+    assert told.startswith("8 checks raised no flag, 0 warn, 0 fail; 7 could not be run")
+
+
+@pytest.mark.parametrize(("missed", "status"), [(0, "PASS"), (1, "WARN"), (2, "WARN"), (3, "FAIL")])
+def test_noise_that_finds_what_attacks_missed(made: Results, missed: int, status: str) -> None:
+    def change(cell: Cell) -> Cell:
+        outcome = np.zeros_like(cell.attack.outcome)
+        lucky = np.zeros_like(cell.noise.outcome)
+        lucky[0, 0, np.flatnonzero(cell.attack.right)[:missed]] = results.BROKEN
+        return replace(
+            cell,
+            attack=replace(cell.attack, outcome=outcome),
+            noise=replace(cell.noise, outcome=lucky),
+        )
+
+    check = _check(_with_cell(made, change), "noise find what the attacks missed")
+    assert check.status == status
+    found = {finding.where: finding.value for finding in check.findings}
+    assert found["plain × linf"] == wording.count(missed, "image")
+
+
+def test_an_image_outside_its_ball_fails(made: Results) -> None:
+    def change(cell: Cell) -> Cell:
+        return _with_rows(cell, distance=cell.attack.rows["distance"] + np.float32(1e-4))
+
+    assert _check(made, "lie in its ball").status == checks.PASS
+    assert _check(_with_cell(made, change), "lie in its ball").status == checks.FAIL
+
+
+def test_an_error_fails(made: Results) -> None:
+    def change(cell: Cell) -> Cell:
+        outcome = cell.attack.outcome.copy()
+        survivor = np.flatnonzero((outcome[:, 0] == results.SURVIVED).all(axis=0))[0]
+        outcome[:, 0, survivor] = results.ERROR
+        return replace(cell, attack=replace(cell.attack, outcome=outcome))
+
+    check = _check(_with_cell(made, change), "Is every verdict a verdict")
+    assert check.status == checks.FAIL
+    assert check.told == "plain × linf: 1 image"
+
+
+def test_narrow_margins_warn(made: Results) -> None:
+    def change(cell: Cell) -> Cell:
+        return _with_rows(cell, margin=np.full_like(cell.attack.rows["margin"], 1e-5))
+
+    assert _check(_with_cell(made, change), "close to the edge").status == checks.WARN
+
+
+def test_a_network_that_learned_nothing_warns(made: Results) -> None:
+    def change(cell: Cell) -> Cell:
+        constant = np.zeros_like(cell.attack.clean_pred)
+        return replace(
+            cell,
+            attack=replace(cell.attack, clean_pred=constant),
+            noise=replace(cell.noise, clean_pred=constant),
+        )
+
+    assert _check(_with_cell(made, change), "learn its task").status == checks.WARN
+
+
+def test_an_undefended_network_that_stands_warns(made: Results) -> None:
+    defended_no_more = _with_recipe(made, "adversarial", adversarial=None)
+    check = _check(defended_no_more, "undefended network fall")
+    assert check.status == checks.WARN
+    assert check.told.startswith("adversarial × ")
+    assert _check(made, "undefended network fall").status == checks.PASS
+
+
+def test_the_training_attack_alone_warns(made: Results) -> None:
+    def change(cell: Cell) -> Cell:
+        # FGSM, and PGD with the steps of training: a second name is no second attack.
+        steps = np.minimum(cell.attack.rows["backwards"], 7)
+        return _with_rows(cell, backwards=steps)
+
+    key = ("adversarial", "linf")
+    changed = replace(made, cells=made.cells | {key: change(made.cells[key])})
+    assert _check(made, "stronger than the training attack").told == "pgd"
+    assert _check(changed, "stronger than the training attack").status == checks.WARN
+    undefended = _with_recipe(made, "adversarial", adversarial=None)
+    assert _check(undefended, "stronger than the training attack").status == checks.NOT_RUN
+
+
+def test_random_labels_that_teach_something_warn(made: Results) -> None:
+    runs = [run | {"test_acc": 0.3} if run["fraction"] == 1 else run for run in made.memorize]
+    check = _check(replace(made, memorize=runs), "random label teach nothing")
+    assert check.status == checks.WARN
+
+
+def test_claims_of_the_made_results(made: Results) -> None:
+    assert _claim(made, "gradients fool networks").verdict == claims.HELD
+    assert _claim(made, "Random perturbations drawn at the same").verdict == claims.HELD
+    assert _claim(made, "helps against attacks").verdict == claims.HELD
+    assert _claim(made, "Networks fit random labels").verdict == claims.HELD
+    assert _claim(made, "Weight decay and dropout").verdict == claims.NOT_TESTED
+    assert _claim(made, "Augmentation helps more").verdict == claims.NOT_TESTED
+    assert _claim(made, "Batch normalization").verdict == claims.NOT_TESTED
+
+
+def test_noise_as_strong_as_the_attack_refutes_the_claim(tmp_path: Path) -> None:
+    networks = {"plain": (0.05, 1.0, 0.98)}
+    place = synthetic.write(tmp_path, networks)
+    loaded = results.load(place, synthetic.config(networks))
+    assert _claim(loaded, "Random perturbations drawn at the same").verdict == claims.NOT_HELD
+    assert _claim(loaded, "helps against attacks").verdict == claims.NOT_TESTED
+
+
+def test_a_difference_that_may_be_chance_does_not_hold_a_claim(made: Results) -> None:
+    claim = _claim(made, "costs clean accuracy")
+    assert claim.verdict == claims.NOT_HELD
+    assert "not distinguishable" in claim.measured
+
+
+def test_random_labels_that_were_not_fitted_refute_the_claim(made: Results) -> None:
+    runs = [run | {"train_acc": 0.7} for run in made.memorize]
+    changed = _with_recipe(replace(made, memorize=runs), "plain", weight_decay=0.01)
+    assert _claim(changed, "Networks fit random labels").verdict == claims.NOT_HELD
+    assert _claim(changed, "Weight decay and dropout").verdict == claims.NOT_HELD
+
+
+def test_the_matrix_marks_what_cannot_be_told_apart() -> None:
+    base = np.arange(200) < 100
+    close = base.copy()
+    close[99:101] = [False, True]  # one image lost, another one won
+    few = np.arange(200) < 20
+    compared = comparisons.pairs(
+        {"a": Right(base, base), "b": Right(close, close), "c": Right(few, few)}
+    )
+    assert [pair.verdict for pair in compared] == [ALIKE, APART, APART]
+    table = comparisons.matrix(["a", "b", "c"], compared)
+    shown = {
+        (row[0].text, name): cell.text
+        for row in table.rows
+        for name, cell in zip(table.head[1:], row[1:], strict=True)
+    }
+    assert shown["a", "a"] == "–"
+    assert shown["a", "b"] == shown["b", "a"] == "not distinguishable"
+    assert (shown["a", "c"], shown["c", "a"]) == ("+40.0", "−40.0")
+    told = comparisons.verdict(compared)
+    assert told == "2 of 3 pairs can be told apart; not distinguishable: a and b."
+
+
+def test_the_smallest_difference_shrinks_with_more_images() -> None:
+    def points(n: int, family: int = 1) -> float:
+        first, second = np.arange(n) % 10 != 0, np.arange(n) % 10 != 1
+        (pair,) = comparisons.pairs({"a": Right(first, first), "b": Right(second, second)})
+        told = comparisons.smallest_difference([pair] * family)
+        return float(told.split("by about ")[1].split()[0])
+
+    # 20 % disagree: 2.80 * sqrt(0.2 / n)
+    assert points(400) == pytest.approx(6.3, abs=0.05)
+    assert points(10000) == pytest.approx(1.3, abs=0.05)
+    # among ten pairs the strictest step of Holm tests at 0.5 %: 3.65 * sqrt(0.2 / n)
+    assert points(400, family=10) == pytest.approx(8.2, abs=0.05)
+
+
+def _failing(made: Results, network: str, images: np.ndarray, *, noise: bool = False) -> Results:
+    """The results with an error at every eps for the rightly classified of `images` (N,) bool."""
+    key = (network, "linf")
+    cell = made.cells[key]
+    table = cell.noise if noise else cell.attack
+    outcome = table.outcome.copy()
+    outcome[:, :, images & table.right] = results.ERROR
+    changed = replace(table, outcome=outcome)
+    cell = replace(cell, noise=changed) if noise else replace(cell, attack=changed)
+    return replace(made, cells=made.cells | {key: cell})
+
+
+def _compared(made: Results) -> comparisons.Pair:
+    found = measures.measures(made)
+    right = {n: comparisons.survives(found[n, "linf"], EPS) for n in made.networks}
+    (pair,) = comparisons.pairs(right)
+    return pair
+
+
+def test_errors_are_no_survivors_and_leave_a_comparison_open(made: Results) -> None:
+    assert _compared(made).verdict == APART
+    all_failed = _failing(made, "plain", np.ones(200, bool))
+    pair = _compared(all_failed)
+    assert pair.verdict == INCOMPLETE
+    assert pair.worst.difference < pair.best.difference
+    table = comparisons.matrix(["plain", "adversarial"], [pair])
+    assert table.rows[0][2].text == table.rows[1][1].text == "incomplete"
+    assert "left open by verdicts that are missing: plain" in comparisons.verdict([pair])
+    assert _claim(all_failed, "helps against attacks").verdict == claims.OPEN
+
+
+def test_few_errors_leave_a_clear_difference_standing(made: Results) -> None:
+    pair = _compared(_failing(made, "plain", np.arange(200) < 3))
+    assert pair.verdict == APART
+    assert pair.worst.difference < pair.best.difference
+    table = comparisons.matrix(["plain", "adversarial"], [pair])
+    assert " to " in table.rows[0][2].text
+
+
+def test_errors_of_noise_are_open_in_the_worst_case_too(made: Results) -> None:
+    assert _compared(_failing(made, "adversarial", np.ones(200, bool), noise=True)).verdict == (
+        INCOMPLETE
+    )
+
+
+def test_no_class_is_called_weakest_while_verdicts_are_missing(made: Results) -> None:
+    failing = _failing(made, "plain", np.ones(200, bool))
+    found = measures.measures(failing)
+    headline = [found[network, "linf"] for network in made.networks]
+    takeaway, table = comparisons.by_class(failing, headline, EPS)
+    assert "unknown for plain (verdicts are missing)" in takeaway
+    assert all(row[2].text.startswith("0 % to ") for row in table.rows)
+
+
+def test_errors_make_eps50_and_the_noise_multiple_ranges(made: Results) -> None:
+    def changed(noise: bool) -> measures.Measure:
+        failing = _failing(made, "plain", np.arange(200) < 60, noise=noise)
+        return measures.measures(failing)["plain", "linf"]
+
+    sure = measures.measures(made)["plain", "linf"]
+    by_noise, by_attack = changed(noise=True), changed(noise=False)
+    assert sure.one_draw.multiple.complete
+    assert by_noise.errors == int(made.cells["plain", "linf"].attack.right[:60].sum())
+    assert by_noise.one_draw.multiple.value < sure.one_draw.multiple.value
+    assert by_noise.one_draw.eps50.value < by_noise.one_draw.eps50.upper
+    assert by_attack.suite_eps50.value < sure.suite_eps50.value < by_attack.suite_eps50.upper
+    assert by_attack.one_draw.multiple.value < sure.one_draw.multiple.value
+    assert " to " in wording.multiple(by_attack.one_draw.multiple)
+
+
+def test_errors_neither_hold_nor_refute_a_claim_about_eps50(made: Results) -> None:
+    failing = _failing(made, "plain", np.ones(200, bool))
+    assert _claim(failing, "gradients fool networks").verdict == claims.OPEN
+    few = _failing(made, "plain", np.arange(200) < 3)
+    assert _claim(few, "gradients fool networks").verdict == claims.HELD
+
+
+def test_an_error_does_not_pass_for_a_fall(made: Results) -> None:
+    some = np.arange(200) < 60
+    failing = _failing(_failing(made, "plain", some), "plain", some, noise=True)
+    assert _check(failing, "undefended network fall").status == checks.WARN
+
+
+def test_small_means_below_a_stated_eps(made: Results, tmp_path: Path) -> None:
+    held = _claim(made, "gradients fool networks")
+    assert (held.verdict, "below 0.1 of a pixel's range, 25.5/255" in held.test) == ("HELD", True)
+    networks = {"plain": (0.2, 5.0, 0.98)}  # eps50 is on the grid, and not small
+    place = synthetic.write(tmp_path, networks)
+    loaded = results.load(place, synthetic.config(networks))
+    assert _claim(loaded, "gradients fool networks").verdict == claims.NOT_HELD
+    (l2,) = [
+        c
+        for c in claims.claims(loaded, [measures.measures(loaded)["plain", "l2"]], 1.0)
+        if "gradients fool networks" in c.claim
+    ]
+    assert "below 0.5 times that of one draw of noise" in l2.test
+    assert l2.verdict == claims.HELD
+
+
+def test_classes_add_up_to_the_whole(made: Results) -> None:
+    found = measures.measures(made)
+    headline = [found[network, "linf"] for network in made.networks]
+    takeaway, table = comparisons.by_class(made, headline, EPS)
+    n = [int(row[1].text) for row in table.rows]
+    survived = sum(count * (row[2].share or 0) for count, row in zip(n, table.rows, strict=True))
+    assert sum(n) == 200
+    assert survived == pytest.approx(headline[0].worst_curve.at_least(EPS)[1].count)
+    least = min(table.rows, key=lambda row: row[2].share or 0)
+    assert f"{least[0].text} for plain" in takeaway
+
+
+@pytest.mark.parametrize("folder", [".", "experiments/mnist"])
+def test_the_printed_recheck_runs_and_catches_a_wrong_witness(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import io
+
+    import torch
+
+    import models
+    from pipeline.base import store
+
+    place = synthetic.write(tmp_path / folder, {"plain": NETWORKS["plain"]}, n=8)
+    torch.manual_seed(0)
+    model = models.build("small_cnn", shape=(1, 8, 8), classes=10).eval()
+    buffer = io.BytesIO()
+    saved = {
+        "architecture": "small_cnn", "settings": {}, "shape": [1, 8, 8], "classes": 10,
+        "state": model.state_dict(),
+    }  # fmt: skip
+    torch.save(saved, buffer)
+    store.write_bytes(place.network("plain") / "network.pt", buffer.getvalue())
+    x = store.read_npz(place.data)["x_test"][2:6] / np.float32(16)
+    x_adv = np.clip(x + np.float32(0.05), 0, 1)
+    pred = model(torch.tensor(x_adv)).argmax(dim=1).numpy()
+    path = place.attack("plain", "linf") / "witnesses.npz"
+    stored = {"index": np.arange(2, 6) * 3, "x_adv": x_adv, "eps": np.full(4, 0.05)}
+    # An experiment's own folder, from the repository's root, however params.yaml was named.
+    monkeypatch.chdir(tmp_path)
+    code = provenance.recheck(place, "plain", "linf", "linf")
+    assert code == provenance.recheck(Place(Path(folder)), "plain", "linf", "linf")
+    assert f'artifacts = "{Path(folder, "artifacts").as_posix()}"' in code
+    assert str(tmp_path) not in code
+
+    store.write_npz(path, **stored, label=(pred + 1) % 10)
+    exec(code, {})
+    assert capsys.readouterr().out == "4 witnesses hold\n"
+    store.write_npz(path, **stored, label=pred)
+    with pytest.raises(AssertionError):
+        exec(code, {})
+    store.write_npz(path, **(stored | {"eps": np.full(4, 0.04)}), label=(pred + 1) % 10)
+    with pytest.raises(AssertionError):
+        exec(code, {})

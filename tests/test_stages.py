@@ -1,0 +1,202 @@
+"""Each stage, in process, on a tiny grid: it reads the keys that dvc.yaml declares and no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from pipeline import attack, data, memorize, noise, report, train, verify
+from pipeline.base.config import Config, load
+from pipeline.base.errors import UserError
+from pipeline.base.store import Place, read_npz, write_npz
+
+ROOT = Path(__file__).parent.parent
+
+
+def tiny(**changes: Any) -> dict[str, Any]:
+    """The shipped parameters, cut down until the whole grid takes seconds."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["recipe"]["epochs"] = 3
+    params["networks"] = {
+        "plain": {"epochs": 3},
+        "hard": {"adversarial": {"norm": "linf", "eps": 0.1, "steps": 2}},
+    }
+    params["suites"] = {
+        "linf": {
+            "norm": "linf",
+            "eps": [0.05, 0.15],
+            "attacks": [{"attack": "fgsm"}, {"attack": "pgd", "steps": 5}],
+        }
+    }
+    params["noise"] |= {"kinds": ["corners", "uniform"], "draws": 3, "eps": {"linf": [0.8]}}
+    params["memorize"] |= {
+        "epochs": 2,
+        "corruptions": {"labels": [{"kind": "labels", "fraction": 1.0}, {"kind": "gaussian"}]},
+    }
+    params["evaluation"]["samples"] = 60
+    return params | changes
+
+
+class Declared:
+    """A view of a config that holds the declared keys alone; any other is a test failure."""
+
+    def __init__(self, value: Any, keys: set[str], path: str = "") -> None:
+        self._value, self._keys, self._path = value, keys, path
+
+    def _pick(self, name: str, child: Any) -> Any:
+        path = f"{self._path}.{name}".lstrip(".")
+        if path in self._keys:
+            return child
+        if any(key.startswith(f"{path}.") for key in self._keys):
+            return Declared(child, self._keys, path)
+        raise AssertionError(f"{path} is read, but dvc.yaml does not declare it")
+
+    def __getattr__(self, name: str) -> Any:
+        return self._pick(name, getattr(self._value, name))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._pick(name, self._value[name])
+
+    def recipe_of(self, network: str) -> Any:
+        self._pick("recipe", None)
+        self.networks[network]
+        return self._value.recipe_of(network)
+
+
+def declared(config: Config, stage: str, **item: str) -> Any:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    (listed,) = (next(iter(entry.values())) for entry in stages[stage]["params"])
+    keys = {re.sub(r"\$\{item\.(\w+)\}", lambda m: item[m[1]], key) for key in listed}
+    return Declared(config, keys)
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Config]:
+    """All stages run once, each with a config cut to what it declares."""
+    folder = tmp_path_factory.mktemp("grid")
+    (folder / "params.yaml").write_text(yaml.safe_dump(tiny()))
+    config, place = load(folder / "params.yaml"), Place.of(folder / "params.yaml")
+    data.run(place, declared(config, "data"))
+    for network in config.networks:
+        train.run(place, declared(config, "train", network=network), network)
+        item = {"network": network, "suite": "linf"}
+        attack.run(place, declared(config, "attack", **item), network, "linf")
+        noise.run(place, declared(config, "noise", **item), network, "linf")
+    item = {"network": "plain", "corruption": "labels"}
+    memorize.run(place, declared(config, "memorize", **item), "plain", "labels")
+    report.run(place, declared(config, "report"))
+    return place, config
+
+
+def test_the_report_is_written(grid: tuple[Place, Config]) -> None:
+    place, _ = grid
+    for name in ("index.html", "report.md", "metrics.json", "tables", "figures"):
+        assert (place.reports / name).exists(), name
+
+
+def test_verdicts_hold_one_row_per_example_attack_and_eps(grid: tuple[Place, Config]) -> None:
+    place, _ = grid
+    rows = read_npz(place.attack("plain", "linf") / "verdicts.npz")
+    assert len(rows["index"]) == 60 * 2 * 2
+    assert rows["attack_names"].tolist() == ["fgsm", "pgd"]
+    noisy = read_npz(place.noise("plain", "linf") / "verdicts.npz")
+    assert noisy["eps_grid"].tolist() == [0.05, 0.15, 0.8]
+    names = noisy["attack_names"].tolist()
+    assert names == ["corners", "corners_x3", "uniform", "uniform_x3"]
+    assert len(noisy["index"]) == 60 * 4 * 3
+
+
+def test_a_smaller_sample_is_part_of_a_larger_one(grid: tuple[Place, Config]) -> None:
+    place, config = grid
+    chosen = {}
+    for samples in (20, 60):
+        evaluation = config.evaluation.model_copy(update={"samples": samples})
+        cut = config.model_copy(update={"evaluation": evaluation})
+        attack.run(place, cut, "plain", "linf")
+        chosen[samples] = read_npz(place.attack("plain", "linf") / "verdicts.npz")
+    few, many = (set(chosen[samples]["index"].tolist()) for samples in (20, 60))
+    assert few < many
+    # and its verdicts are the same ones
+    for key in few:
+        for name in ("outcome", "distance", "adv_pred"):
+            one = chosen[20][name][chosen[20]["index"] == key]
+            other = chosen[60][name][chosen[60]["index"] == key]
+            assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+
+
+def test_verify_finds_a_witness_that_was_tampered_with(grid, capsys) -> None:
+    place, config = grid
+    verify.run(place, config)
+    told = capsys.readouterr().out
+    assert "attack plain linf:" in told
+    assert "noise hard linf:" in told
+    path = place.attack("plain", "linf") / "witnesses.npz"
+    good = read_npz(path)
+    for spoil in (
+        lambda w: w["x_adv"].__setitem__(0, 0.5),  # far outside the ball
+        lambda w: w["eps"].__setitem__(0, w["distance"][0] / 2),
+        lambda w: w["index"].__setitem__(0, 10**6),
+        lambda w: w.update({n: a[1:] for n, a in w.items() if a.ndim and len(a) == len(w["eps"])}),
+    ):
+        bad = {name: array.copy() for name, array in good.items()}
+        spoil(bad)
+        write_npz(path, **bad)
+        with pytest.raises(UserError, match="do not hold"):
+            verify.run(place, config)
+    write_npz(path, **good)
+
+
+def test_more_samples_than_images_is_told(grid: tuple[Place, Config]) -> None:
+    place, config = grid
+    evaluation = config.evaluation.model_copy(update={"samples": 10**6})
+    with pytest.raises(UserError, match=r"evaluation\.samples"):
+        attack.run(place, config.model_copy(update={"evaluation": evaluation}), "plain", "linf")
+
+
+def test_an_interrupted_attack_goes_on_from_its_finished_parts(grid, monkeypatch) -> None:
+    """Killed in its second part and restarted: the first is kept, and the result is the same."""
+    from pipeline import measure
+
+    place, config = grid
+    whole = read_npz(place.attack("plain", "linf") / "verdicts.npz")
+    monkeypatch.setattr(measure, "PART", 25)
+    real, calls = measure.run_suite, []
+
+    def dying(*arguments: Any, **given: Any) -> Any:
+        calls.append(len(arguments[1]))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments, **given)
+
+    monkeypatch.setattr(measure, "run_suite", dying)
+    with pytest.raises(KeyboardInterrupt):
+        attack.run(place, config, "plain", "linf")
+    _, second = sorted(place.work.rglob("*.npz"))
+    second.write_bytes(second.read_bytes()[:100])  # half-written counts as not there
+    attack.run(place, config, "plain", "linf")
+    assert calls == [25, 25, 10, 25, 10]
+    again = read_npz(place.attack("plain", "linf") / "verdicts.npz")
+    order, reference = (np.lexsort((t["attack"], t["eps"], t["index"])) for t in (again, whole))
+    for name in ("index", "outcome", "adv_pred", "distance", "margin", "forwards", "how"):
+        equal_nan = whole[name].dtype.kind == "f"
+        assert np.array_equal(again[name][order], whole[name][reference], equal_nan=equal_nan), name
+    assert not list(place.work.rglob("*.npz"))
+
+
+def test_a_model_that_returns_probabilities_is_refused(grid, monkeypatch) -> None:
+    from pipeline import measure
+
+    place, config = grid
+    model, info = measure.load_network(place.network("plain") / "network.pt")
+    spoiled = torch.nn.Sequential(model, torch.nn.Softmax(dim=1)).eval()
+    monkeypatch.setattr(measure, "load_network", lambda path: (spoiled, info))
+    before = (place.attack("plain", "linf") / "verdicts.npz").read_bytes()
+    with pytest.raises(UserError, match="probabilities"):
+        attack.run(place, config, "plain", "linf")
+    assert (place.attack("plain", "linf") / "verdicts.npz").read_bytes() == before

@@ -1,0 +1,108 @@
+"""The geometry of a threat model, against independent slow solvers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from attacks.errors import ThreatError
+from attacks.threat import NORMS, ThreatModel
+
+
+def _slow_projection(point: np.ndarray, x: np.ndarray, norm: str, eps: float) -> np.ndarray:
+    """Nearest point of ball and box by a general constrained solver (SLSQP), in float64.
+
+    L1 is written with the positive and negative parts of the perturbation, which is smooth.
+    """
+    d = len(x)
+    if norm == "l1":
+        bounds = [(0, 1 - v) for v in x] + [(0, v) for v in x]
+        solved = minimize(
+            lambda z: ((x + z[:d] - z[d:] - point) ** 2).sum(),
+            np.zeros(2 * d),
+            jac=lambda z: np.concatenate(
+                [2 * (x + z[:d] - z[d:] - point), -2 * (x + z[:d] - z[d:] - point)]
+            ),
+            bounds=bounds,
+            constraints={"type": "ineq", "fun": lambda z: eps - z.sum()},
+            options={"ftol": 1e-14, "maxiter": 500},
+        )
+        return x + solved.x[:d] - solved.x[d:]
+    solved = minimize(
+        lambda z: ((z - point) ** 2).sum(),
+        x,
+        jac=lambda z: 2 * (z - point),
+        bounds=[(0, 1)] * d,
+        constraints={"type": "ineq", "fun": lambda z: eps**2 - ((z - x) ** 2).sum()},
+        options={"ftol": 1e-14, "maxiter": 500},
+    )
+    return solved.x
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+@pytest.mark.parametrize("eps", [0.2, 0.8])
+def test_the_projection_is_the_nearest_point_of_ball_and_box(norm: str, eps: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(12, 1, 2, 4, generator=generator)
+    x[:6] = x[:6].round()  # pixels on the edge of the box, where clipping and rescaling disagree
+    point = x + torch.randn(x.shape, generator=generator)
+    found = ThreatModel(norm, eps).project(point, x)
+    for row in range(len(x)):
+        slow = _slow_projection(
+            point[row].flatten().double().numpy(), x[row].flatten().double().numpy(), norm, eps
+        )
+        assert np.abs(found[row].flatten().numpy() - slow).max() < 2e-4
+        mine = float(((found[row] - point[row]).double() ** 2).sum())
+        theirs = float(((slow - point[row].flatten().double().numpy()) ** 2).sum())
+        assert mine <= theirs * (1 + 1e-5) + 1e-6
+
+
+def test_the_linf_projection_clips_to_ball_and_box() -> None:
+    x = torch.tensor([[[[0.0, 0.5, 0.95]]]])
+    point = torch.tensor([[[[-1.0, 0.9, 2.0]]]])
+    found = ThreatModel("linf", 0.1).project(point, x)
+    assert torch.allclose(found, torch.tensor([[[[0.0, 0.6, 1.0]]]]))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_projected_images_are_feasible_and_points_inside_stay(norm: str) -> None:
+    generator = torch.Generator().manual_seed(2)
+    x = torch.rand(64, 3, 8, 6, generator=generator)
+    for eps in (0.0, 0.01, 0.5, 3.0):
+        threat = ThreatModel(norm, eps)
+        found = threat.project(x + torch.randn(x.shape, generator=generator), x)
+        assert (threat.distance(found, x) <= eps + 1e-6).all()
+        assert found.min() >= 0
+        assert found.max() <= 1
+        again = threat.project(found, x)
+        assert (again - found).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_rounding_many_equal_pixels_does_not_leave_the_ball(norm: str) -> None:
+    for value in (0.1, 0.3, 0.7):
+        x = torch.full((1, 3, 32, 32), value)
+        for eps in (0.3, 2.0, 12.0):
+            threat = ThreatModel(norm, eps)
+            found = threat.project(x + 0.2, x)
+            assert float(threat.distance(found, x)) <= eps + 1e-6
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_steepest_step_has_length_one_and_gains_the_dual_norm(norm: str) -> None:
+    grad = torch.randn(16, 1, 4, 4, generator=torch.Generator().manual_seed(3))
+    threat = ThreatModel(norm, 1.0)
+    step = threat.steepest(grad)
+    zero = torch.zeros_like(step)
+    assert torch.allclose(threat.distance(step, zero), torch.ones(16), atol=1e-5)
+    order = {"linf": 1, "l2": 2, "l1": torch.inf}[norm]
+    dual = torch.linalg.vector_norm(grad.flatten(1), order, dim=1)
+    assert torch.allclose((grad * step).flatten(1).sum(1), dual, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("l3", 0.1), ("linf", -0.1), ("l2", float("nan"))])
+def test_a_threat_that_means_nothing_is_refused(norm: str, eps: float) -> None:
+    with pytest.raises(ThreatError):
+        ThreatModel(norm, eps)
