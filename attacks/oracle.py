@@ -36,14 +36,19 @@ class Oracle:
     random state as they were. Parameters' gradients are never computed.
 
     Args:
-        model: maps images (N, C, H, W) in [0, 1] to logits (N, K).
+        model: maps images (N, C, H, W) in [0, 1] to logits (N, K). Verdicts are this one's.
         slots: images per pass; part of what a result depends on, so it is recorded.
+        search: what attacks ask in place of the model: the same function made faster, or made
+            differentiable. The model itself if not given.
     """
 
-    def __init__(self, model: nn.Module, *, slots: int = SLOTS) -> None:
+    def __init__(
+        self, model: nn.Module, *, slots: int = SLOTS, search: nn.Module | None = None
+    ) -> None:
         self.model = model
+        self.search = model if search is None else search
         self.slots = slots
-        self._modules = list(model.modules())
+        self._modules = list({*model.modules(), *self.search.modules()})
         self._forwards = torch.zeros(0, dtype=torch.int64)
         self._backwards = torch.zeros(0, dtype=torch.int64)
 
@@ -53,16 +58,25 @@ class Oracle:
         return model if isinstance(model, Oracle) else cls(model)
 
     def logits(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
-        """Logits (N, K) of images (N, C, H, W); `keys` (N,) say whose passes these are.
+        """Logits (N, K) of images (N, C, H, W), for an attack; `keys` (N,) say whose passes these
+        are.
 
         Without keys nothing is counted, and the caller charges for it.
         """
+        if keys is not None:
+            self.charge(keys, forwards=1)
+        return self._answers(self.search, x)
+
+    def judged(self, x: Tensor, keys: Tensor) -> Tensor:
+        """Logits (N, K) of images (N, C, H, W) that decide a verdict: the model's own."""
+        self.charge(keys, forwards=1)
+        return self._answers(self.model, x)
+
+    def _answers(self, model: nn.Module, x: Tensor) -> Tensor:
         answers = []
         with self._as_found(), torch.no_grad():
             for count, (part,) in self._slots(x):
-                answers.append(self.model(part)[:count].clone())
-        if keys is not None:
-            self.charge(keys, forwards=1)
+                answers.append(model(part)[:count].clone())
         return torch.cat(answers)
 
     def ascent(self, x: Tensor, keys: Tensor, loss: Callable[..., Tensor], *rows: Tensor) -> Ascent:
@@ -78,7 +92,7 @@ class Oracle:
         with self._as_found(), torch.enable_grad():
             for count, (part, *others) in self._slots(x, *rows):
                 images = part.detach().requires_grad_(True)
-                logits = self.model(images)
+                logits = self.search(images)
                 values = loss(logits, *others)
                 found = (logits.detach(), values.detach(), _gradient(values, images))
                 answers.append([each[:count].clone() for each in found])
@@ -103,7 +117,7 @@ class Oracle:
         with self._as_found(), torch.enable_grad():
             for count, (part, label, aims) in self._slots(x, y, targets):
                 images = part.detach().requires_grad_(True)
-                logits = self.model(images)
+                logits = self.search(images)
                 gaps = logits.gather(1, aims) - logits.gather(1, label[:, None])
                 best: list[Tensor] = []
                 for aim in range(aims.shape[1]):
@@ -203,7 +217,7 @@ def check_model(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
             "put the normalization inside the model"
         )
     try:
-        logits = oracle.logits(x, keys)
+        logits = oracle.judged(x, keys)
     except RuntimeError as error:
         raise ModelError(
             f"the model does not take images of shape {tuple(x.shape[1:])}: {error}"

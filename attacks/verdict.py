@@ -55,7 +55,7 @@ def judge(
         norm: of the threat model.
         eps: its budget, one number or one for each example (N,).
     """
-    logits = oracle.logits(x_adv, keys)
+    logits = oracle.judged(x_adv, keys)
     distance = length((x_adv - x).double(), norm).float()
     flat = x_adv.flatten(1)
     feasible = (flat.amin(dim=1) >= 0) & (flat.amax(dim=1) <= 1) & (distance <= eps + TOLERANCE)

@@ -90,7 +90,7 @@ def _gallery(images: Images, measured: Measured, norm: str, seed: int) -> dict[s
         noise[one] = draw(images.oracle, x[one], y[one], threat, keys=keys[one], seed=seed)
     columns: dict[str, np.ndarray] = {}
     for name, shown in (("clean", x), ("noise", noise), ("adv", x_adv)):
-        logits = images.oracle.logits(shown, keys) if rows else torch.zeros(0, 2)
+        logits = images.oracle.judged(shown, keys) if rows else torch.zeros(0, 2)
         top = logits.softmax(dim=1).max(dim=1)
         columns[f"{name}_pred"] = top.indices.cpu().numpy()
         columns[f"{name}_confidence"] = top.values.cpu().numpy()
