@@ -1,6 +1,6 @@
 # The commands of epsball. `make` lists them; the README explains them.
 .DEFAULT_GOAL := help
-.PHONY: help repro look test experiment ui verify clean venv known-experiment without-git
+.PHONY: help repro look test experiment ui verify clean venv peers known-experiment without-git
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -62,6 +62,23 @@ clean: ## Remove caches and unfinished work; results and data stay
 	@find attacks models pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv: $(VENV)/.ready ## Install everything into .venv (the others do so by themselves)
+
+# The attack libraries that ours is compared with. They see torch in .venv, and come without their
+# other dependencies: torchattacks pins a `requests` of 2020.
+PEERS := .venv-peers
+PEER_PACKAGES := foolbox==3.3.4 eagerpy==0.30.0 torchattacks==3.5.1 \
+	adversarial-robustness-toolbox==1.20.1
+SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+
+peers: $(VENV)/.ready ## Install foolbox, torchattacks and ART into .venv-peers, for benchmarks/
+	@$(BIN)/python -m venv --without-pip $(PEERS)
+	@$(BIN)/python $(SITE) > "$$($(PEERS)/bin/python $(SITE))/epsball.pth"
+	@if command -v uv >/dev/null; then \
+		uv pip install --quiet --python $(PEERS)/bin/python --no-deps $(PEER_PACKAGES); \
+	else \
+		$(BIN)/python -m pip --python $(PEERS)/bin/python install --quiet \
+			--disable-pip-version-check --no-deps $(PEER_PACKAGES); \
+	fi
 
 # Written last: an installation that was interrupted starts again.
 $(VENV)/.ready: pyproject.toml constraints.txt

@@ -1,0 +1,151 @@
+"""The networks that benchmarks run on: trained once by the pipeline itself, kept in an ignored folder.
+
+Each is a network of an experiment (digits, MNIST, CIFAR-10) with a few overrides, so that it is
+trained in minutes on two cores. `masked` is trained against a single gradient step: it learns to
+hide its gradients rather than to resist. The data root is $EPSBALL_DATA, as in the pipeline.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from pipeline import data, train
+from pipeline.base.config import load as load_config
+from pipeline.base.networks import load_network
+from pipeline.base.splits import load_split
+from pipeline.base.store import Place, write_text
+from pipeline.measure import subset
+
+TRAINED = Path(__file__).parent / "trained"
+
+# What differs from the experiment's params.yaml: section by section, networks whole.
+SETS: dict[str, dict[str, Any]] = {
+    "digits": {
+        "origin": "params.yaml",
+        "networks": {
+            "plain": {"epochs": 15},
+            "adversarial": {
+                "batch_size": 64,
+                "adversarial": {"norm": "linf", "eps": 0.15, "steps": 7, "warm_up": 0.3},
+            },
+            "masked": {
+                "batch_size": 64,
+                "adversarial": {"norm": "linf", "eps": 0.3, "steps": 1, "warm_up": 0.3},
+            },
+        },
+    },
+    "mnist": {
+        "origin": "experiments/mnist/params.yaml",
+        "data": {"samples": 20000},
+        "networks": {
+            "plain": {"epochs": 3},
+            "adversarial": {
+                "epochs": 5,
+                "adversarial": {"norm": "linf", "eps": 0.3, "steps": 5, "warm_up": 0.5},
+            },
+            "masked": {
+                "epochs": 4,
+                "adversarial": {"norm": "linf", "eps": 0.3, "steps": 1, "warm_up": 0.5},
+            },
+        },
+    },
+    "cifar10": {
+        "origin": "experiments/cifar10/params.yaml",
+        "data": {"samples": 20000},
+        "recipe": {"architecture": "small_cnn", "batch_size": 64, "lr": 0.05, "epochs": 8},
+        "networks": {
+            "plain": {"epochs": 8},
+            "adversarial": {
+                "adversarial": {"norm": "linf", "eps": "4/255", "steps": 5, "warm_up": 0.3},
+            },
+        },
+    },
+}
+
+# Budgets at which about half of the rightly read images fall: there, attacks differ.
+EPS = {
+    ("digits", "plain"): {"linf": 0.08, "l2": 0.5},
+    ("digits", "adversarial"): {"linf": 0.2, "l2": 1.0},
+    ("digits", "masked"): {"linf": 0.1, "l2": 0.5},
+    ("mnist", "plain"): {"linf": 0.1, "l2": 1.5},
+    ("mnist", "adversarial"): {"linf": 0.3, "l2": 1.5},
+    ("mnist", "masked"): {"linf": 0.1, "l2": 1.0},
+    ("cifar10", "plain"): {"linf": 1 / 255, "l2": 0.125},
+    ("cifar10", "adversarial"): {"linf": 4 / 255, "l2": 0.5},
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained network in eval mode, with test images (N, C, H, W), labels and keys (N,)."""
+
+    name: str
+    model: nn.Module
+    x: Tensor
+    y: Tensor
+    keys: Tensor
+    eps: dict[str, float]
+
+
+def load(name: str, count: int | None = None) -> Subject:
+    """A network such as "mnist/adversarial", trained first if it is not there yet.
+
+    Args:
+        name: `<data>/<network>`, one of `EPS`.
+        count: test images, a nested subset; None takes all.
+    """
+    data_set, network = name.split("/")
+    place = prepare(data_set, network)
+    model, _ = load_network(place.network(network))
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    split = load_split(place, "test")
+    rows = subset(split.index, None if count is None else min(count, len(split.y)), seed=0)
+    return Subject(
+        name=name,
+        model=model,
+        x=torch.from_numpy(split.x[rows]).float() / split.levels,
+        y=torch.from_numpy(split.y[rows]),
+        keys=torch.from_numpy(split.index[rows]),
+        eps=EPS[data_set, network],
+    )
+
+
+def prepare(data_set: str, network: str) -> Place:
+    """The folder with the data set and the network, made unless they are there as described."""
+    chosen = SETS[data_set]
+    described = yaml.safe_load((ROOT / chosen["origin"]).read_text())
+    for section in ("data", "recipe"):
+        described[section] |= chosen.get(section, {})
+    described["networks"] = chosen["networks"]
+    text = yaml.safe_dump(described, sort_keys=False)
+    place = Place(TRAINED / data_set)
+    params = place.folder / "params.yaml"
+    if not params.exists() or params.read_text() != text:
+        for left in (place.data, *place.artifacts.glob("networks/*/network.pt")):
+            left.unlink(missing_ok=True)
+        write_text(params, text)
+    config = load_config(params)
+    if not place.data.exists():
+        data.run(place, config)
+    if not (place.network(network) / "network.pt").exists():
+        train.run(place, config, network)
+    return place
+
+
+if __name__ == "__main__":
+    for data_set, network in EPS:
+        prepare(data_set, network)
