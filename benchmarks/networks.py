@@ -1,4 +1,4 @@
-"""The networks that benchmarks run on: trained once by the pipeline itself, kept in an ignored folder.
+"""The networks that benchmarks run on: trained once, by the pipeline itself, into `trained/`.
 
 Each is a network of an experiment (digits, MNIST, CIFAR-10) with a few overrides, so that it is
 trained in minutes on two cores. `masked` is trained against a single gradient step: it learns to
@@ -15,8 +15,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 import yaml
@@ -29,7 +28,8 @@ from pipeline.base.splits import load_split
 from pipeline.base.store import Place, write_text
 from pipeline.measure import subset
 
-TRAINED = Path(__file__).parent / "trained"
+ROOT = Path(__file__).resolve().parent.parent
+TRAINED = ROOT / "benchmarks" / "trained"
 
 # What differs from the experiment's params.yaml: section by section, networks whole.
 SETS: dict[str, dict[str, Any]] = {
