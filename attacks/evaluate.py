@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from .errors import ThreatError
+from .flags import NOT_RUN, Flag, raised
 from .oracle import SLOTS, Oracle
 from .registry import ATTACKS, Attacker, resolve
+from .signs import signs as look_for_signs
 from .suite import SuiteResult, Witnesses, run_suite
 from .threat import ThreatModel
 from .verdict import BROKEN, ERROR
@@ -23,11 +26,18 @@ class Result:
         threat: the threat model.
         attackers: the attacks that were run, in order.
         suite: verdict rows, witnesses and errors.
+        signs: what was looked for that would make the result doubtful, and what was found.
     """
 
     threat: ThreatModel
     attackers: list[Attacker]
     suite: SuiteResult
+    signs: list[Flag] = field(default_factory=list)
+
+    @property
+    def flags(self) -> list[Flag]:
+        """The signs that warn or fail. None raised is no proof of anything."""
+        return raised(self.signs)
 
     @property
     def broken(self) -> Tensor:
@@ -79,6 +89,10 @@ class Result:
         for attacker, number in zip(self.attackers, credited.tolist(), strict=True):
             lines.append(f"  {attacker.label}: broke {number}")
         lines += [f"  {label}: failed ({text})" for label, text in self.suite.errors.items()]
+        looked = sum(sign.status != NOT_RUN for sign in self.signs)
+        if looked and not self.flags:
+            lines.append(f"no flag raised by {looked} signs of hidden gradients or weak attacks")
+        lines += [str(flag) for flag in self.flags]
         return "\n".join(lines)
 
 
@@ -92,6 +106,7 @@ def evaluate(
     keys: Tensor | None = None,
     seed: int = 0,
     slots: int = SLOTS,
+    signs: int = 200,
 ) -> Result:
     """Attack every image under one threat model and judge what was found.
 
@@ -105,6 +120,8 @@ def evaluate(
             follows from them, so that a subset or another order gives the same verdicts.
         seed: of every random draw.
         slots: images per pass.
+        signs: on how many of the images signs of hidden gradients are looked for (a keyed subset);
+            0 looks for none.
 
     Raises:
         ModelError: if the model cannot be judged, before any attack.
@@ -118,4 +135,9 @@ def evaluate(
     attackers = resolve(ensemble, threat.norm)
     oracle = Oracle(model, slots=slots)
     found = run_suite(oracle, x, y, threat.norm, [threat.eps], attackers, keys=keys, seed=seed)
-    return Result(threat, attackers, found)
+    seen = []
+    if signs:
+        keys = torch.arange(len(x)) if keys is None else keys
+        where = keys.to(x.device)
+        seen = look_for_signs(oracle, x, y, where, threat, attackers, found, seed=seed, count=signs)
+    return Result(threat, attackers, found, seen)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 # A wrong class must lead by this share of the largest |logit|: a tie is not a break.
@@ -19,8 +18,14 @@ Loss = Callable[..., Tensor]
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy. Vanishes in float32 where the model is confident (then use `margin`)."""
-    return F.cross_entropy(logits, y, reduction="none")
+    """Cross-entropy as attacks climb it: the log-odds log(p_wrong / p_y), of which it is softplus.
+
+    The two rise together and their gradients point the same way. But where a network is sure of
+    itself, the cross-entropy's own gradient rounds to zero in float32, and an attack would stand
+    still before a network whose logits were multiplied by 10,000.
+    """
+    wrong = logits.scatter(1, y[:, None], -torch.inf).logsumexp(dim=1)
+    return wrong - logits.gather(1, y[:, None])[:, 0]
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:

@@ -1,0 +1,202 @@
+"""Signs that a number is not to be trusted: what is counted, and how much of it is too much.
+
+A network that hides its gradients makes an attack look weak and itself strong (Athalye, Carlini
+and Wagner 2018; Carlini et al. 2019). These are the symptoms. None of them found proves nothing:
+the wording is "no flag raised". Pure functions of counts, without torch, so that a library user's
+result and the report are judged alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+PASS, WARN, FAIL, NOT_RUN = "PASS", "WARN", "FAIL", "NOT RUN"
+ORDER = (FAIL, WARN, PASS, NOT_RUN)
+
+# An unbroken image's margin may still rise by this share when steps or restarts double.
+STILL_RISING = 0.05
+
+
+class Flag(NamedTuple):
+    """One question, its formula with the threshold, what was found, and what that is called."""
+
+    question: str
+    formula: str
+    status: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.question} {self.value} ({self.formula})"
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A symptom that is counted in images.
+
+    Attributes:
+        question: what a reader asks.
+        counted: which images are counted.
+        warn, fail: the share of the examined images above which it is told, never less than two
+            images; 0: from one image on; None: never.
+    """
+
+    question: str
+    counted: str
+    warn: float | None = None
+    fail: float | None = None
+
+    @property
+    def formula(self) -> str:
+        limits = [
+            f"{name} {'from 1' if share == 0 else f'above max({100 * share:g} %, 2 images)'}"
+            for name, share in ((WARN, self.warn), (FAIL, self.fail))
+            if share is not None
+        ]
+        return f"images {self.counted}; {', '.join(limits)}"
+
+    def judge(self, count: int | None, n: int) -> Flag:
+        """The flag for `count` of `n` images; NOT RUN where nothing was counted."""
+        if count is None or n == 0:
+            return Flag(self.question, self.formula, NOT_RUN, "")
+        status = PASS
+        for name, share in ((WARN, self.warn), (FAIL, self.fail)):
+            if share is not None and count > allowed(n, share):
+                status = name
+        return Flag(self.question, self.formula, status, f"{count} of {n} images")
+
+
+def allowed(n: int, share: float) -> int:
+    """How many of n images a share allows: at least two, one image being no rate; 0 for none."""
+    return max(2, int(share * n)) if share else 0
+
+
+SIGNS = {
+    "zero": Sign(
+        "Are gradients zero, or not finite?",
+        "where the margin's gradient is exactly zero, not finite or cut off: at the image, or at "
+        "a random one in its ball",
+        warn=0,
+        fail=0.05,
+    ),
+    "saturated": Sign(
+        "Are the logits so large that probabilities saturate?",
+        "where the cross-entropy's gradient is exactly zero and the margin's is not",
+        warn=0.01,
+    ),
+    "constant": Sign(
+        "Does the answer ignore tiny changes?",
+        "whose logits stay the same, bit for bit, when every pixel moves by 2^-13",
+        warn=0,
+        fail=0.05,
+    ),
+    "random": Sign(
+        "Does the network answer twice alike?", "with other logits when asked again", warn=0
+    ),
+    "company": Sign(
+        "Does an answer depend on the rest of the batch?",
+        "whose logits other company moves by more than 1/1000 of the largest",
+        fail=0,
+    ),
+    "single_step": Sign(
+        "Is an iterative attack at least as strong as a single step?",
+        "that a single step breaks and no iterative attack does",
+        fail=0.01,
+    ),
+    "black_box": Sign(
+        "Is an attack without gradients no better?",
+        "that Square breaks and no attack with gradients does",
+        warn=0.002,
+    ),
+    "noise_only": Sign(
+        "Does noise find what the attacks missed?",
+        "that noise drawn at the same or a smaller ε breaks and no attack does",
+        warn=0,
+        fail=0.01,
+    ),
+    "not_monotone": Sign(
+        "Does a larger ε always break more?",
+        "that an attack breaks, alone, at one ε and not at the next larger one; the worst attack",
+        warn=0.01,
+    ),
+    "precision": Sign(
+        "Do verdicts depend on the precision of the arithmetic?",
+        "that broke in float32 and are read rightly in float64",
+        warn=0.01,
+    ),
+    "fragile": Sign(
+        "Are verdicts close to the edge?",
+        "whose wrong logit leads by less than 1e-5 of the largest logit (a verdict asks for 1e-6)",
+        warn=0.01,
+    ),
+}
+
+UNBOUNDED = "Does an unbounded attack break everything?"
+LARGE = "Does accuracy fall to chance when grey is in every ball?"
+
+
+def counted(counts: Mapping[str, int | None], names: Sequence[str] = tuple(SIGNS)) -> list[Flag]:
+    """The flags of the signs `names`, from their counts and `n`, the images that were examined."""
+    n = counts.get("n") or 0
+    return [SIGNS[name].judge(counts.get(name), n) for name in names]
+
+
+def unbounded(counts: Mapping[str, int | None]) -> Flag:
+    """With the whole box as its ball, an attack must break every image, where one can be broken.
+
+    Counts: `unbounded`, images that survived; `constant_class`, whether every image that was asked
+    is given one class: then there is nothing to be found.
+    """
+    formula = (
+        "images that survive the attacks with ε as large as the box; FAIL from 1 if the network "
+        "gives any other image another class, WARN if it never does"
+    )
+    count, n = counts.get("unbounded"), counts.get("n") or 0
+    if count is None or n == 0:
+        return Flag(UNBOUNDED, formula, NOT_RUN, "")
+    status = PASS if not count else WARN if counts.get("constant_class") else FAIL
+    return Flag(UNBOUNDED, formula, status, f"{count} of {n} images")
+
+
+def large(counts: Mapping[str, int | None]) -> Flag:
+    """At half the box's diameter the grey image lies in every ball: one class alone can survive.
+
+    Counts: `large`, images that survived; `majority`, those of the most frequent label.
+    """
+    formula = (
+        "images that survive the attacks with ε half as large as the box; FAIL above the number "
+        "of the most frequent label"
+    )
+    count, most = counts.get("large"), counts.get("majority")
+    n = counts.get("n") or 0
+    if count is None or most is None or n == 0:
+        return Flag(LARGE, formula, NOT_RUN, "")
+    value = f"{count} of {n} images, most frequent label {most}"
+    return Flag(LARGE, formula, FAIL if count > most else PASS, value)
+
+
+def doubled(
+    what: str, before: tuple[int, float] | None, after: tuple[int, float] | None, n: int
+) -> Flag:
+    """Do twice as many `what` (steps or restarts) change the result?
+
+    Args:
+        before, after: broken images, and the mean of min(margin, 0) over all n: what is missing.
+    """
+    question = f"Do more {what} change the result?"
+    formula = (
+        f"images that twice the {what} break in addition, WARN above max(0.5 %, 2 images); share "
+        f"by which the mean missing margin shrinks, WARN above {100 * STILL_RISING:g} %"
+    )
+    if before is None or after is None or n == 0:
+        return Flag(question, formula, NOT_RUN, "")
+    more = after[0] - before[0]
+    shrunk = 1 - after[1] / before[1] if before[1] < 0 else 0.0
+    status = WARN if more > allowed(n, 0.005) or shrunk > STILL_RISING else PASS
+    return Flag(question, formula, status, f"{more:+d} of {n} images, margin {100 * shrunk:+.1f} %")
+
+
+def raised(flags: Sequence[Flag]) -> list[Flag]:
+    """Those that warn or fail, the worst first."""
+    return sorted((f for f in flags if f.status in (WARN, FAIL)), key=lambda f: f.status)

@@ -1,0 +1,263 @@
+"""What a network does that makes attacks fail for the wrong reason: counted, image by image.
+
+Judged by `flags`. Costs a few passes on each examined image, and more on those that survive.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from . import keyed
+from .flags import Flag, counted, large, unbounded
+from .losses import Loss, margin
+from .noise import in_ball
+from .oracle import Oracle
+from .registry import ATTACKS, L_NORMS, NOISE, Attacker, largest_eps
+from .suite import SuiteResult, run_suite
+from .threat import ThreatModel
+from .verdict import BROKEN
+
+TINY = 2.0**-13
+COMPANY = 1e-3
+FRAGILE = 1e-5
+# Random search and noise on what the attacks left. On networks that hide their gradients the first
+# hundreds of queries already break much.
+QUERIES = 200
+DRAWS = 20
+
+Counts = dict[str, int | None]
+
+
+def signs(
+    oracle: Oracle,
+    x: Tensor,
+    y: Tensor,
+    keys: Tensor,
+    threat: ThreatModel,
+    attackers: Sequence[Attacker],
+    found: SuiteResult,
+    *,
+    seed: int = 0,
+    count: int = 200,
+) -> list[Flag]:
+    """Look for signs on at most `count` of the images that `attackers` were run on.
+
+    Args:
+        oracle: the model.
+        x, y, keys: images (N, C, H, W), labels and indices (N,).
+        threat: norm and the one budget.
+        attackers, found: what was run, in order, and its result.
+        seed: of every random draw.
+        count: a keyed, nested subset; those misread without any change are left out.
+    """
+    rows = found.rows
+    broken = (rows["outcome"] == BROKEN).view(len(attackers), -1).any(dim=0).to(x.device)
+    right = (rows["clean_pred"] == rows["label"])[: len(x)].to(x.device)
+    rank = keyed.stream(keys, seed, "signs").masked_fill(~right, torch.iinfo(torch.int64).max)
+    chosen = rank.argsort(stable=True)[: min(count, int(right.sum()))]
+    x, y, keys, broken = x[chosen], y[chosen], keys[chosen], broken[chosen]
+    counts: Counts = {"n": len(chosen)}
+    if len(chosen):
+        counts |= of_model(oracle, x, y, keys, threat, seed)
+        counts |= of_large_balls(oracle, x, y, keys, threat.norm, attackers, seed)
+        counts |= single_step_only(oracle, x, y, keys, threat, attackers, seed)
+        left = ~broken
+        counts |= missed(oracle, x[left], y[left], keys[left], threat, attackers, seed)
+        free = torch.tensor([not attacker.entry.gradients for attacker in attackers])
+        if free.any() and not free.all():
+            by_search = found.witnesses.index[free[found.witnesses.attack]]
+            counts["black_box"] = int(torch.isin(keys.cpu(), by_search).sum())
+        hit = torch.isin(found.witnesses.index, keys.cpu())
+        if not counts["random"] and not counts["company"]:  # they would come out differently anyway
+            counts |= of_witnesses(
+                oracle,
+                found.witnesses.x_adv[hit].to(x.device),
+                found.witnesses.label[hit].to(x.device),
+                found.witnesses.index[hit].to(x.device),
+            )
+    return [*counted(counts), unbounded(counts), large(counts)]
+
+
+def of_model(
+    oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, threat: ThreatModel, seed: int
+) -> Counts:
+    """Gradients that are zero, logits that saturate, answers that stand still or will not.
+
+    Returns:
+        Counts of images: zero, saturated, constant, random, company (names of `flags.SIGNS`); None
+        for what a random answer leaves open.
+    """
+    state = keyed.stream(keys, seed, "signs")
+    inside = threat.project(x + in_ball(state, tuple(x.shape[1:]), threat), x)
+    clean = _still(oracle, x, y, keys, margin)
+    zero = clean | _still(oracle, inside, y, keys, margin)
+    saturated = _still(oracle, x, y, keys, _cross_entropy) & ~clean
+    logits = oracle.logits(x, keys)
+    random = _differ(logits, _asked_with_other_luck(oracle, x, keys, seed), 0)
+    counts: Counts = {
+        "zero": int(zero.sum()),
+        "saturated": int(saturated.sum()),
+        "random": int(random.sum()),
+        "constant": None,
+        "company": None,
+    }
+    if not random.any():
+        step = TINY * keyed.signs(keyed.stream(state, "tiny"), x.shape[1:])
+        moved = torch.where((x + step >= 0) & (x + step <= 1), x + step, x - step)
+        counts["constant"] = int((oracle.logits(moved, keys) == logits).all(dim=1).sum())
+        # Every other image leaves the batch.
+        apart = torch.empty_like(logits)
+        for part in (slice(0, None, 2), slice(1, None, 2)):
+            if len(x[part]):
+                apart[part] = oracle.logits(x[part], keys[part])
+        counts["company"] = int(_differ(logits, apart, COMPANY).sum())
+    return counts
+
+
+def _still(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, loss: Loss) -> Tensor:
+    """Where the gradient is zero, (N,) bool; everywhere, if the model has none to give."""
+    try:
+        grad = oracle.ascent(x, keys, loss, y).grad
+    except RuntimeError:  # what autograd raises; the attacks tell it as their error
+        return torch.ones_like(y, dtype=torch.bool)
+    return (grad == 0).flatten(1).all(dim=1)
+
+
+def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    return torch.nn.functional.cross_entropy(logits, y, reduction="none")
+
+
+def _asked_with_other_luck(oracle: Oracle, x: Tensor, keys: Tensor, seed: int) -> Tensor:
+    """Logits of a second pass, with torch's global generator in another state."""
+    devices = [x.device] if x.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed + 1)
+        return oracle.logits(x, keys)
+
+
+def _differ(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Whose logits (N, K) differ by more than `share` of the largest |logit|, (N,) bool."""
+    return (first - second).abs().amax(dim=1) > share * first.abs().amax(dim=1)
+
+
+def of_large_balls(
+    oracle: Oracle,
+    x: Tensor,
+    y: Tensor,
+    keys: Tensor,
+    norm: str,
+    attackers: Sequence[Attacker],
+    seed: int,
+) -> Counts:
+    """What the attacks leave when the ball holds grey, and when it holds the whole box.
+
+    Returns:
+        unbounded, large: images that survive; majority: those of the most frequent label;
+        constant_class: 1 if the network gives one class to all of these images, black, grey and
+        white.
+    """
+    if norm not in L_NORMS:
+        return {}
+    whole = largest_eps(norm, x[0].numel())
+    grid = [whole / 2, whole]
+    found = run_suite(oracle, x, y, norm, grid, attackers, keys=keys, seed=seed)
+    outcome = found.rows["outcome"].view(2, len(attackers), -1)
+    survived = (outcome != BROKEN).all(dim=1).sum(dim=1).tolist()
+    plain = torch.stack([torch.full_like(x[0], level) for level in (0.0, 0.5, 1.0)])
+    whose = torch.cat([keys, keys[:1].expand(len(plain))])
+    classes = oracle.logits(torch.cat([x, plain]), whose).argmax(dim=1).unique()
+    return {
+        "large": survived[0],
+        "unbounded": survived[1],
+        "majority": int(y.bincount().max()),
+        "constant_class": int(len(classes) == 1),
+    }
+
+
+def single_step_only(
+    oracle: Oracle,
+    x: Tensor,
+    y: Tensor,
+    keys: Tensor,
+    threat: ThreatModel,
+    attackers: Sequence[Attacker],
+    seed: int,
+) -> Counts:
+    """Images that FGSM breaks and the iterative attacks, alone on them, do not."""
+    iterative = [a for a in attackers if a.entry.gradients and a.attack != "fgsm"]
+    fgsm = ATTACKS["fgsm"]
+    if not iterative or threat.norm not in fgsm.norms:
+        return {}
+    step = _broken(oracle, x, y, keys, threat, [Attacker("fgsm", "fgsm", fgsm)], seed)
+    x, y, keys = x[step], y[step], keys[step]
+    if len(x) == 0:
+        return {"single_step": 0}
+    return {"single_step": int((~_broken(oracle, x, y, keys, threat, iterative, seed)).sum())}
+
+
+def missed(
+    oracle: Oracle,
+    x: Tensor,
+    y: Tensor,
+    keys: Tensor,
+    threat: ThreatModel,
+    attackers: Sequence[Attacker],
+    seed: int,
+) -> Counts:
+    """Of images that survived: how many random search breaks, and how many noise does."""
+    if threat.norm not in L_NORMS:
+        return {}
+    noise = [
+        Attacker(kind, kind, entry, {"draws": DRAWS})
+        for kind, entry in NOISE.items()
+        if threat.norm in entry.norms
+    ]
+    search = [Attacker("square", "square", ATTACKS["square"], {"queries": QUERIES})]
+    asked = {"noise_only": noise, "black_box": search}
+    if not all(attacker.entry.gradients for attacker in attackers):
+        del asked["black_box"]  # it was searched already
+    if len(x) == 0:
+        return dict.fromkeys(asked, 0)
+    return {
+        name: int(_broken(oracle, x, y, keys, threat, those, seed).sum())
+        for name, those in asked.items()
+    }
+
+
+def of_witnesses(oracle: Oracle, x_adv: Tensor, y: Tensor, keys: Tensor) -> Counts:
+    """Broken images whose verdict hangs by a thread, or on float32.
+
+    Returns:
+        fragile, precision; the latter None where the model cannot be run in float64.
+    """
+    if len(x_adv) == 0:
+        return {"fragile": 0, "precision": 0}
+    logits = oracle.judged(x_adv, keys)
+    lead = margin(logits, y) / logits.abs().amax(dim=1)
+    counts: Counts = {"fragile": int((lead < FRAGILE).sum()), "precision": None}
+    try:
+        exact = Oracle(copy.deepcopy(oracle.model).double(), slots=oracle.slots)
+        counts["precision"] = int((margin(exact.judged(x_adv.double(), keys), y) <= 0).sum())
+    except (RuntimeError, TypeError):  # no float64 on the device, or in the model's own code
+        pass
+    return counts
+
+
+def _broken(
+    oracle: Oracle,
+    x: Tensor,
+    y: Tensor,
+    keys: Tensor,
+    threat: ThreatModel,
+    attackers: Sequence[Attacker],
+    seed: int,
+) -> Tensor:
+    """Which of these images any of the attackers breaks, (N,) bool."""
+    found = run_suite(
+        oracle, x, y, threat.norm, [float(threat.eps)], attackers, keys=keys, seed=seed
+    )
+    return (found.rows["outcome"] == BROKEN).view(len(attackers), -1).any(dim=0).to(x.device)
