@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from . import keyed
-from .losses import is_broken
 from .oracle import Oracle
 from .threat import ThreatModel, column, length
+from .tries import first_breaking
 
 Draw = Callable[[Tensor, tuple[int, ...], ThreatModel], Tensor]
 
@@ -142,24 +142,7 @@ def _first_breaking(
         near = threat[rows]
         return near.project(x[rows] + draw(state, shape, near), x[rows])
 
-    rows = torch.arange(len(x), device=x.device)
-    if draws == 1:
-        return drawn(rows, torch.zeros_like(rows))
-    oracle = Oracle.of(model)
-    x_adv = x.clone()
-    done = 0
-    while done < draws and len(rows):
-        # As many draws at once as fill the slots when few examples are left. What is charged is
-        # what one draw after another would have cost, so that it does not depend on the company.
-        group = min(draws - done, max(1, oracle.slots // len(rows)))
-        which = rows.repeat_interleave(group)
-        numbers = done + torch.arange(group, device=x.device).repeat(len(rows))
-        images = drawn(which, numbers)
-        fell = is_broken(oracle.logits(images), y[which]).view(-1, group)
-        # The first draw that breaks, else the last.
-        first = torch.where(fell.any(dim=1), fell.int().argmax(dim=1), group - 1)
-        x_adv[rows] = images.view(-1, group, *shape)[torch.arange(len(rows)), first]
-        oracle.charge(keys[rows], forwards=first + 1)
-        rows = rows[~fell.any(dim=1)]
-        done += group
-    return x_adv
+    number = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    if draws > 1:
+        number = first_breaking(Oracle.of(model), drawn, y, keys, draws)
+    return drawn(torch.arange(len(x), device=x.device), number)

@@ -17,11 +17,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .beyond.kinds import KINDS
+
 L_NORMS = ("linf", "l2", "l1")
+TRANSFORMATIONS = tuple(KINDS)
+NORMS = (*L_NORMS, *TRANSFORMATIONS)
 
 
 def largest_eps(norm: str, dimensions: int) -> float:
-    """The budget at which the ball covers the whole box [0, 1]^d: larger ones mean nothing."""
+    """The budget beyond which larger ones mean nothing.
+
+    In a norm, the ball then covers the whole box [0, 1]^d; of a transformation, what its kind says.
+    """
+    if norm in KINDS:
+        return KINDS[norm].largest
     return {"linf": 1.0, "l2": math.sqrt(dimensions), "l1": float(dimensions)}[norm]
 
 
@@ -33,8 +42,9 @@ class Entry:
         module: the file in this package, or the full module name of a user's attack.
         function: its name in that module.
         kind: "fixed" returns an image for a given budget, "minimum" the nearest adversarial image,
-            "noise" a random perturbation with the signature of "fixed".
-        norms: the norms it handles.
+            "noise" a random perturbation with the signature of "fixed". Of a transformation, each
+            returns the parameters in place of the image.
+        norms: the norms, or kinds of transformation, that it handles.
         gradients: False if it asks the model for logits alone.
     """
 
@@ -50,12 +60,15 @@ ATTACKS: dict[str, Entry] = {
     "pgd": Entry(".fixed.pgd", "pgd", "fixed", ("linf", "l2")),
     "apgd": Entry(".fixed.apgd", "apgd", "fixed", ("linf", "l2")),
     "apgd_l1": Entry(".fixed.apgd_l1", "apgd_l1", "fixed", ("l1",)),
+    "multitargeted": Entry(".fixed.multitargeted", "multitargeted", "fixed", ("linf", "l2")),
     "square": Entry(".fixed.square", "square", "fixed", gradients=False),
     "deepfool": Entry(".minimum.deepfool", "deepfool", "minimum"),
     "fab": Entry(".minimum.fab", "fab", "minimum"),
     "ddn": Entry(".minimum.ddn", "ddn", "minimum", ("l2",)),
     "cw": Entry(".minimum.cw", "cw", "minimum", ("l2",)),
     "fmn": Entry(".minimum.fmn", "fmn", "minimum"),
+    "grid": Entry(".beyond.grid", "grid", "fixed", TRANSFORMATIONS, gradients=False),
+    "steepest": Entry(".beyond.steepest", "steepest", "fixed", TRANSFORMATIONS),
 }
 
 NOISE: dict[str, Entry] = {
@@ -64,7 +77,11 @@ NOISE: dict[str, Entry] = {
     "corners": Entry(".noise", "corners", "noise", ("linf",), gradients=False),
     # In L2 a Gaussian scaled to the ball is `surface`, draw for draw.
     "gaussian": Entry(".noise", "gaussian", "noise", ("linf", "l1"), gradients=False),
+    "random": Entry(".beyond.random", "random", "noise", TRANSFORMATIONS, gradients=False),
 }
+
+# Of a transformation, whichever ensemble is named: an entry that cannot do a norm is left out.
+_BEYOND = [{"attack": "grid"}, {"attack": "steepest"}]
 
 # What a suite's `attacks:` may name in place of a list.
 ENSEMBLES: dict[str, list[dict[str, Any]]] = {
@@ -72,16 +89,17 @@ ENSEMBLES: dict[str, list[dict[str, Any]]] = {
         {"attack": "fgsm"},
         {"attack": "pgd", "steps": 20, "loss": "margin"},
         {"attack": "pgd", "name": "pgd_restarts", "steps": 40, "restarts": 2},
+        *_BEYOND,
     ],
 }
 
 # Parameters of the signature that are not settings.
-_GIVEN = {"model", "x", "y", "threat", "norm", "keys", "start", "seed", "name"}
+_GIVEN = {"model", "x", "y", "threat", "norm", "keys", "start", "closest", "seed", "name"}
 
 
 # With 0 of these an attack does nothing, and would report that nothing broke. Of others, 0 has a
 # meaning: no targets, no scouting, no momentum.
-NEVER_ZERO = {"steps", "restarts", "draws", "queries", "rounds", "classes", "step_size"}
+NEVER_ZERO = {"steps", "restarts", "draws", "queries", "rounds", "classes", "step_size", "spacing"}
 
 
 class UnknownAttackError(ValueError):

@@ -9,6 +9,7 @@ budgets share their passes. A minimum-norm attack runs once and answers every bu
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,9 +17,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .geometry import threat_of
 from .oracle import Oracle, check_model
 from .registry import Attacker, load
-from .threat import ThreatModel, column
+from .threat import column
 from .verdict import BROKEN, ERROR, SURVIVED, TOLERANCE, judge
 
 RUN, SKIPPED, IMPLIED = 0, 1, 2
@@ -26,7 +28,10 @@ RUN, SKIPPED, IMPLIED = 0, 1, 2
 
 @dataclass(frozen=True)
 class Witnesses:
-    """The image that broke each broken example, at its smallest broken budget; M of them."""
+    """The image that broke each broken example, at its smallest broken budget; M of them.
+
+    `theta` (M, P) are the parameters from which a transformation renders it; P is 0 in a ball.
+    """
 
     index: Tensor
     label: Tensor
@@ -35,6 +40,7 @@ class Witnesses:
     attack: Tensor
     distance: Tensor
     x_adv: Tensor
+    theta: Tensor
 
 
 class SuiteResult(NamedTuple):
@@ -100,7 +106,7 @@ def run_suite(
         model: maps images (N, C, H, W) in [0, 1] to logits (N, K).
         x, y: float images and labels (N,), on the model's device. Memory grows with N: give a
             large set in parts; the results do not depend on how it is cut.
-        norm: of every budget.
+        norm: of every budget: a norm, or a kind of transformation.
         eps_grid: increasing budgets.
         attackers: in order, from `registry.resolve`. A minimum-norm attack is best put first: it
             says near which budget an example falls, and the others start there.
@@ -158,8 +164,11 @@ class _Cascade:
         self.best = each(torch.inf, torch.float32)  # the smallest budget known to break it
         self.distance = each(torch.inf, torch.float32)  # of the witness
         self.credit = each(-1, torch.int64)  # the attack that made it
-        self.x_adv = x.clone()
+        self.answer = threat_of(norm, 0.0, x).unchanged(x)  # the attack's, of the witness
         self.witness_pred = self.clean_pred.clone()
+        # Of the answers that broke nothing at this budget, the one of highest margin.
+        self.closest = torch.full_like(self.answer, torch.nan)
+        self.highest = each(-torch.inf, torch.float32)
         self.answered = torch.zeros(len(attackers), count, dtype=torch.bool, device=x.device)
         self.errors: dict[str, str] = {}
 
@@ -204,8 +213,8 @@ class _Cascade:
         self.table["how"][cell] = RUN
         before = self.oracle.passes(keys)
         try:
-            x_adv = self._call(attacker, todo, eps)
-            judged = judge(self.oracle, self.x[todo], x_adv, self.y[todo], keys, self.norm, eps)
+            answer = self._call(attacker, todo, eps)
+            judged = judge(self.oracle, self.x[todo], answer, self.y[todo], keys, self.norm, eps)
         except Exception as error:  # an attack's crash is a result: neither 0 % nor 100 %
             self.errors.setdefault(attacker.label, f"{type(error).__name__}: {error}")
             self.table["outcome"][cell] = ERROR
@@ -222,9 +231,13 @@ class _Cascade:
         self.table["margin"][cell] = judged.margin
         self.failed[todo[judged.outcome == ERROR]] = True
         self.answered[code, todo[judged.outcome != ERROR]] = True
+        inside = judged.distance <= eps + TOLERANCE
+        higher = (judged.outcome == SURVIVED) & inside & (judged.margin > self.highest[todo])
+        self.closest[todo[higher]] = answer[higher]
+        self.highest[todo[higher]] = judged.margin[higher]
         fell = judged.outcome == BROKEN
         hit, near = todo[fell], judged.distance[fell]
-        self.x_adv[hit], self.distance[hit], self.credit[hit] = x_adv[fell], near, code
+        self.answer[hit], self.distance[hit], self.credit[hit] = answer[fell], near, code
         self.witness_pred[hit] = judged.prediction[fell]
         if attacker.entry.kind == "noise":
             # Noise that the box has shortened is no draw of a smaller size: taking it for one
@@ -248,11 +261,14 @@ class _Cascade:
         x, y = self.x[todo], self.y[todo]
         if attacker.entry.kind == "minimum":
             return function(self.oracle, x, y, self.norm, **given)
-        threat = ThreatModel(self.norm, column(eps.to(x.dtype), x))
+        threat = threat_of(self.norm, eps, x)
         if attacker.entry.kind == "fixed":
             # What broke a larger ball is a good place to begin in this one; NaN where nothing did.
-            witness = column(self.best[todo].isfinite(), x)
-            given["start"] = torch.where(witness, self.x_adv[todo], torch.nan)
+            answer = self.answer[todo]
+            witness = column(self.best[todo].isfinite(), answer)
+            given["start"] = torch.where(witness, answer, torch.nan)
+            if "closest" in inspect.signature(function).parameters:
+                given["closest"] = self.closest[todo]
         return function(self.oracle, x, y, threat, **given)
 
     def step_down(self) -> None:
@@ -266,6 +282,8 @@ class _Cascade:
         self.level = torch.where(broken, fitting - 1, torch.where(done, -1, self.level - 1))
         self.level.clamp_min_(-1)
         self.failed[:] = False
+        self.closest[active] = torch.nan
+        self.highest[active] = -torch.inf
 
     def progress(self, attacker: Attacker, tried: Tensor) -> Progress:
         eps = self.budget()[tried]
@@ -297,6 +315,7 @@ class _Cascade:
         rows = {name: columns[name].reshape(-1).cpu() for name in COLUMNS}
         hit = (self.right & self.best.isfinite()).nonzero()[:, 0]
         smallest = torch.bucketize(self.best[hit].double() - TOLERANCE, self.grid)
+        threat, answer = threat_of(self.norm, 0.0, self.x), self.answer[hit]
         witnesses = Witnesses(
             index=self.keys[hit].cpu(),
             label=self.y[hit].cpu(),
@@ -304,6 +323,7 @@ class _Cascade:
             eps=self.grid[smallest].cpu(),
             attack=self.credit[hit].cpu(),
             distance=self.distance[hit].cpu(),
-            x_adv=self.x_adv[hit].cpu(),
+            x_adv=threat.image(answer, self.x[hit]).cpu(),
+            theta=threat.theta(answer).cpu(),
         )
         return SuiteResult(rows, witnesses, self.errors)

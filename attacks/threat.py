@@ -50,6 +50,18 @@ class ThreatModel:
         """The threat model of the examples `rows`; the same one where all share a budget."""
         return ThreatModel(self.norm, self.eps[rows]) if isinstance(self.eps, Tensor) else self
 
+    def unchanged(self, x: Tensor) -> Tensor:
+        """The answer of an attack that changes nothing: the images themselves."""
+        return x.clone()
+
+    def image(self, x_adv: Tensor, x: Tensor) -> Tensor:
+        """The images that an attack's answer stands for: in a ball, the answer itself."""
+        return x_adv
+
+    def theta(self, x_adv: Tensor) -> Tensor:
+        """The parameters behind an attack's answer: in a ball there are none, (N, 0)."""
+        return x_adv.new_zeros(len(x_adv), 0)
+
     def distance(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """Norm of `x_adv - x` for each image, (N,) float32. Summed in float64."""
         return length((x_adv - x).double(), self.norm).float()
@@ -100,7 +112,7 @@ def project(x_adv: Tensor, x: Tensor, norm: str, radius: Tensor) -> Tensor:
     """`ThreatModel.project` with a budget of its own for each image, `radius` (N,)."""
     if norm == "linf":
         reach = column(radius, x)
-        return torch.minimum(torch.maximum(x_adv, x - reach), x + reach).clamp(0, 1)
+        return torch.clamp(x_adv, x - reach, x + reach).clamp_(0, 1)
     reach = radius.double()[:, None] * INSIDE
     if norm == "l2":
         return (x + _scale_into_l2(x_adv - x, x, reach)).clamp(0, 1)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from .geometry import threat_of
 from .losses import is_broken, margin
 from .oracle import Oracle
-from .threat import length
 
 # A float32 image inside a ball may stand outside by rounding; more than this is outside.
 TOLERANCE = 1e-6
@@ -37,7 +37,7 @@ class Judgement(NamedTuple):
 def judge(
     oracle: Oracle,
     x: Tensor,
-    x_adv: Tensor,
+    answer: Tensor,
     y: Tensor,
     keys: Tensor,
     norm: str,
@@ -50,13 +50,16 @@ def judge(
 
     Args:
         oracle: the model.
-        x, x_adv: originals and perturbed images (N, C, H, W), float32.
+        x: originals (N, C, H, W), float32.
+        answer: what an attack answered: perturbed images (N, C, H, W); of a transformation, its
+            parameters (N, P), from which the image is rendered here.
         y, keys: labels and indices (N,).
         norm: of the threat model.
         eps: its budget, one number or one for each example (N,).
     """
+    threat = threat_of(norm, eps, x)
+    x_adv, distance = threat.image(answer, x), threat.distance(answer, x)
     logits = oracle.judged(x_adv, keys)
-    distance = length((x_adv - x).double(), norm).float()
     flat = x_adv.flatten(1)
     feasible = (flat.amin(dim=1) >= 0) & (flat.amax(dim=1) <= 1) & (distance <= eps + TOLERANCE)
     outcome = (feasible & is_broken(logits, y)).int() * BROKEN

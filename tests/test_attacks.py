@@ -9,13 +9,17 @@ import torch
 from torch import Tensor
 
 from attacks import evaluate, registry
+from attacks.geometry import threat_of
 from attacks.losses import is_broken
 from attacks.oracle import Oracle
-from attacks.registry import ATTACKS, NOISE, Entry, load
+from attacks.registry import ATTACKS, L_NORMS, NOISE, Entry, load
 from attacks.threat import ThreatModel
 from networks import Linear, digits, near_boundary, trained
 
-EPS = {"linf": 0.15, "l2": 0.8, "l1": 4.0}
+EPS = {
+    **{"linf": 0.15, "l2": 0.8, "l1": 4.0},
+    **{"rotation": 20.0, "translation": 0.1, "rigid": 0.4, "brightness": 0.4, "contrast": 0.7},
+}
 # The perturbation of a linear network at which an attack must succeed, over the optimum.
 FACTOR = {
     "fgsm": 1.02,
@@ -52,7 +56,7 @@ QUICK = {
 }
 ENTRIES = ATTACKS | NOISE
 CASES = [(name, norm) for name, entry in ENTRIES.items() for norm in entry.norms]
-ATTACK_CASES = [(name, norm) for name, norm in CASES if name in ATTACKS]
+BALL_ATTACKS = [(name, norm) for name, norm in CASES if name in ATTACKS and norm in L_NORMS]
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +68,7 @@ def _no_graphs() -> Iterator[None]:
 
 def call(name: str, x: Tensor, y: Tensor, norm: str, eps: float, model, keys, **given) -> Tensor:
     entry: Entry = ENTRIES[name]
-    goal = norm if entry.kind == "minimum" else ThreatModel(norm, eps)
+    goal = norm if entry.kind == "minimum" else threat_of(norm, eps, x)
     return load(entry)(model, x, y, goal, keys=keys, **(QUICK.get(name, {}) | given))
 
 
@@ -75,11 +79,14 @@ def test_images_stay_in_ball_and_box_and_are_not_written(name: str, norm: str) -
     before = x.clone()
     found = call(name, x, y, norm, EPS[norm], trained(), torch.arange(40))
     assert torch.equal(x, before)
-    assert found.shape == x.shape
-    assert found.min() >= 0
-    assert found.max() <= 1
+    threat = threat_of(norm, EPS[norm], x)
+    image = threat.image(found, x)
+    assert found.shape == threat.unchanged(x).shape
+    assert image.shape == x.shape
+    assert image.min() >= 0
+    assert image.max() <= 1
     if ENTRIES[name].kind != "minimum":
-        assert (ThreatModel(norm, EPS[norm]).distance(found, x) <= EPS[norm] + 1e-6).all()
+        assert (threat.distance(found, x) <= EPS[norm] + 1e-6).all()
 
 
 @pytest.mark.parametrize(("name", "norm"), CASES)
@@ -121,7 +128,7 @@ def test_the_model_and_the_global_generator_are_left_as_found(name: str, norm: s
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 6, 9)])
-@pytest.mark.parametrize(("name", "norm"), ATTACK_CASES)
+@pytest.mark.parametrize(("name", "norm"), BALL_ATTACKS)
 def test_a_linear_network_falls_at_its_known_distance(
     name: str, norm: str, classes: int, shape: tuple[int, int, int]
 ) -> None:
@@ -151,7 +158,7 @@ def test_budget_zero_breaks_nothing_that_was_right(name: str, norm: str) -> None
     model = trained()
     right = (model(x).argmax(1) == y).nonzero()[:60, 0]
     found = call(name, x[right], y[right], norm, 0.0, model, right)
-    judged = is_broken(model(found), y[right])
+    judged = is_broken(model(threat_of(norm, 0.0, x).image(found, x[right])), y[right])
     if ENTRIES[name].kind == "minimum":
         assert (ThreatModel(norm, 1.0).distance(found, x[right])[judged] > 0).all()
     else:
@@ -187,10 +194,11 @@ def test_worst_of_many_draws_holds_the_single_draw() -> None:
     _, _, x, y = digits()
     model, keys = trained(), torch.arange(len(x))
     for name, entry in NOISE.items():
+        norm = entry.norms[0]
+        threat = threat_of(norm, 2 * EPS[norm], x)
         one, many = (
             is_broken(
-                model(load(entry)(model, x, y, ThreatModel("linf", 0.3), keys=keys, draws=draws)),
-                y,
+                model(threat.image(load(entry)(model, x, y, threat, keys=keys, draws=draws), x)), y
             )
             for draws in (1, 30)
         )

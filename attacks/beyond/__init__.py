@@ -1,0 +1,1 @@
+"""Beyond the ball: transformations of an image, and images made from nothing."""
