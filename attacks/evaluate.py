@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from .errors import ThreatError
 from .flags import NOT_RUN, Flag, raised
+from .geometry import Threat
 from .oracle import SLOTS, Oracle
 from .registry import ATTACKS, Attacker, resolve
 from .signs import signs as look_for_signs
 from .suite import SuiteResult, Witnesses, run_suite
-from .threat import ThreatModel
 from .verdict import BROKEN, ERROR
 
 
@@ -29,7 +29,7 @@ class Result:
         signs: what was looked for that would make the result doubtful, and what was found.
     """
 
-    threat: ThreatModel
+    threat: Threat
     attackers: list[Attacker]
     suite: SuiteResult
     signs: list[Flag] = field(default_factory=list)
@@ -100,7 +100,7 @@ def evaluate(
     model: nn.Module,
     x: Tensor,
     y: Tensor,
-    threat: ThreatModel,
+    threat: Threat,
     ensemble: str | list[dict[str, Any]] = "fast",
     *,
     keys: Tensor | None = None,
@@ -113,7 +113,7 @@ def evaluate(
     Args:
         model: maps images (N, C, H, W) in [0, 1] to logits (N, K); normalization belongs inside.
         x, y: float32 images and labels (N,), on the model's device.
-        threat: norm and budget.
+        threat: norm and budget, or a `Transformation` and its size.
         ensemble: the name of an ensemble, of one attack, or a list such as
             `[{"attack": "pgd", "steps": 40}]`.
         keys: (N,) the examples' indices in their data set, 0..N-1 if not given. All randomness
