@@ -18,10 +18,12 @@ from typing import Any
 
 _HOME = {
     "ThreatModel": "threat",
+    "Transformation": "beyond.transformation",
     "Oracle": "oracle",
     "ModelError": "errors",
     "Result": "evaluate",
     "evaluate": "evaluate",
+    "fool": "beyond.fooling",
     "Attacker": "suite",
     "run_suite": "suite",
     "judge": "verdict",
