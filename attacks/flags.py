@@ -176,25 +176,34 @@ def large(counts: Mapping[str, int | None]) -> Flag:
     return Flag(LARGE, formula, FAIL if count > most else PASS, value)
 
 
-def doubled(
-    what: str, before: tuple[int, float] | None, after: tuple[int, float] | None, n: int
-) -> Flag:
-    """Do twice as many `what` (steps or restarts) change the result?
+def doubled(what: str, new: int | None, n: int) -> Flag:
+    """Do twice as many `what` (steps or restarts) break `new` images that the suite did not?"""
+    sign = Sign(
+        f"Do more {what} change the result?",
+        f"that twice the {what} of an attack break and no attack of the suite does, each alone",
+        warn=0.005,
+    )
+    return sign.judge(new, n)
+
+
+def settled(before: tuple[int, float] | None, after: tuple[int, float] | None, n: int) -> Flag:
+    """Had the loss settled when the attack ended, or would it have risen on?
 
     Args:
-        before, after: broken images, and the mean of min(margin, 0) over all n: what is missing.
+        before, after: with the attack's steps and with twice as many: broken images, and the mean
+            over all n of min(margin, 0), what is missing to break the others.
     """
-    question = f"Do more {what} change the result?"
+    question = "Had the loss settled when the attack ended?"
     formula = (
-        f"images that twice the {what} break in addition, WARN above max(0.5 %, 2 images); share "
-        f"by which the mean missing margin shrinks, WARN above {100 * STILL_RISING:g} %"
+        "share by which the mean of min(margin, 0) shrinks with twice the steps; WARN above "
+        f"{100 * STILL_RISING:g} %, where more than max(1 %, 2 images) stand"
     )
     if before is None or after is None or n == 0:
         return Flag(question, formula, NOT_RUN, "")
-    more = after[0] - before[0]
     shrunk = 1 - after[1] / before[1] if before[1] < 0 else 0.0
-    status = WARN if more > allowed(n, 0.005) or shrunk > STILL_RISING else PASS
-    return Flag(question, formula, status, f"{more:+d} of {n} images, margin {100 * shrunk:+.1f} %")
+    few = n - before[0] <= allowed(n, 0.01)
+    status = WARN if shrunk > STILL_RISING and not few else PASS
+    return Flag(question, formula, status, f"{100 * shrunk:+.1f} %, {n - before[0]} stand")
 
 
 def raised(flags: Sequence[Flag]) -> list[Flag]:

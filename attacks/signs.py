@@ -13,6 +13,7 @@ from torch import Tensor
 
 from . import keyed
 from .flags import Flag, counted, large, unbounded
+from .geometry import Threat
 from .losses import Loss, margin
 from .noise import in_ball
 from .oracle import Oracle
@@ -37,7 +38,7 @@ def signs(
     x: Tensor,
     y: Tensor,
     keys: Tensor,
-    threat: ThreatModel,
+    threat: Threat,
     attackers: Sequence[Attacker],
     found: SuiteResult,
     *,
@@ -60,30 +61,61 @@ def signs(
     rank = keyed.stream(keys, seed, "signs").masked_fill(~right, torch.iinfo(torch.int64).max)
     chosen = rank.argsort(stable=True)[: min(count, int(right.sum()))]
     x, y, keys, broken = x[chosen], y[chosen], keys[chosen], broken[chosen]
-    counts: Counts = {"n": len(chosen)}
-    if len(chosen):
-        counts |= of_model(oracle, x, y, keys, threat, seed)
-        counts |= of_large_balls(oracle, x, y, keys, threat.norm, attackers, seed)
+    hit = torch.isin(found.witnesses.index, keys.cpu())
+    witnesses = tuple(
+        each[hit].to(x.device)
+        for each in (found.witnesses.x_adv, found.witnesses.label, found.witnesses.index)
+    )
+    eps = float(threat.eps)
+    counts = observe(oracle, x, y, keys, threat.norm, eps, attackers, witnesses, seed=seed)
+    if len(x):
         counts |= single_step_only(oracle, x, y, keys, threat, attackers, seed)
         left = ~broken
         counts |= missed(oracle, x[left], y[left], keys[left], threat, attackers, seed)
         free = torch.tensor([not attacker.entry.gradients for attacker in attackers])
-        if free.any() and not free.all():
+        if threat.norm in L_NORMS and free.any() and not free.all():
             by_search = found.witnesses.index[free[found.witnesses.attack]]
             counts["black_box"] = int(torch.isin(keys.cpu(), by_search).sum())
-        hit = torch.isin(found.witnesses.index, keys.cpu())
-        if not counts["random"] and not counts["company"]:  # they would come out differently anyway
-            counts |= of_witnesses(
-                oracle,
-                found.witnesses.x_adv[hit].to(x.device),
-                found.witnesses.label[hit].to(x.device),
-                found.witnesses.index[hit].to(x.device),
-            )
     return [*counted(counts), unbounded(counts), large(counts)]
 
 
+def observe(
+    oracle: Oracle,
+    x: Tensor,
+    y: Tensor,
+    keys: Tensor,
+    norm: str,
+    eps: float,
+    attackers: Sequence[Attacker],
+    witnesses: tuple[Tensor, ...],
+    *,
+    seed: int = 0,
+) -> Counts:
+    """What the model itself and its broken images tell, whatever each attack broke.
+
+    Args:
+        oracle: the model.
+        x, y, keys: images (N, C, H, W) that it reads rightly, labels and indices (N,).
+        norm, eps: of the threat; one budget.
+        attackers: run with large budgets.
+        witnesses: images (M, C, H, W) that were broken, their labels and indices (M,).
+        seed: of every random draw.
+
+    Returns:
+        Counts of images by the names of `flags.SIGNS`, and those that `flags.unbounded` and
+        `flags.large` read; of N, which is `n`.
+    """
+    counts: Counts = {"n": len(x)}
+    if len(x):
+        counts |= of_model(oracle, x, y, keys, norm, eps, seed)
+        counts |= of_large_balls(oracle, x, y, keys, norm, attackers, seed)
+        if not counts["random"] and not counts["company"]:  # else another pass differs anyway
+            counts |= of_witnesses(oracle, *witnesses)
+    return counts
+
+
 def of_model(
-    oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, threat: ThreatModel, seed: int
+    oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, norm: str, eps: float, seed: int
 ) -> Counts:
     """Gradients that are zero, logits that saturate, answers that stand still or will not.
 
@@ -92,9 +124,11 @@ def of_model(
         for what a random answer leaves open.
     """
     state = keyed.stream(keys, seed, "signs")
-    inside = threat.project(x + in_ball(state, tuple(x.shape[1:]), threat), x)
-    clean = _still(oracle, x, y, keys, margin)
-    zero = clean | _still(oracle, inside, y, keys, margin)
+    zero = clean = _still(oracle, x, y, keys, margin)
+    if norm in L_NORMS:
+        threat = ThreatModel(norm, eps)
+        inside = threat.project(x + in_ball(state, tuple(x.shape[1:]), threat), x)
+        zero = clean | _still(oracle, inside, y, keys, margin)
     saturated = _still(oracle, x, y, keys, _cross_entropy) & ~clean
     logits = oracle.logits(x, keys)
     random = _differ(logits, _asked_with_other_luck(oracle, x, keys, seed), 0)
@@ -164,6 +198,8 @@ def of_large_balls(
         return {}
     whole = largest_eps(norm, x[0].numel())
     grid = [whole / 2, whole]
+    # Here everything falls to the first: not to one that would look for the nearest image.
+    attackers = sorted(attackers, key=lambda attacker: attacker.entry.kind == "minimum")
     found = run_suite(oracle, x, y, norm, grid, attackers, keys=keys, seed=seed)
     outcome = found.rows["outcome"].view(2, len(attackers), -1)
     survived = (outcome != BROKEN).all(dim=1).sum(dim=1).tolist()
@@ -183,7 +219,7 @@ def single_step_only(
     x: Tensor,
     y: Tensor,
     keys: Tensor,
-    threat: ThreatModel,
+    threat: Threat,
     attackers: Sequence[Attacker],
     seed: int,
 ) -> Counts:
@@ -204,7 +240,7 @@ def missed(
     x: Tensor,
     y: Tensor,
     keys: Tensor,
-    threat: ThreatModel,
+    threat: Threat,
     attackers: Sequence[Attacker],
     seed: int,
 ) -> Counts:
@@ -252,7 +288,7 @@ def _broken(
     x: Tensor,
     y: Tensor,
     keys: Tensor,
-    threat: ThreatModel,
+    threat: Threat,
     attackers: Sequence[Attacker],
     seed: int,
 ) -> Tensor:

@@ -164,6 +164,7 @@ def test_an_interrupted_attack_goes_on_from_its_finished_parts(grid, monkeypatch
     from pipeline import measure
 
     place, config = grid
+    config = _with_evaluation(config, diagnosis=0)
     whole = read_npz(place.attack("plain", "linf") / "verdicts.npz")
     monkeypatch.setattr(measure, "PART", 25)
     real, calls = measure.run_suite, []
@@ -187,6 +188,81 @@ def test_an_interrupted_attack_goes_on_from_its_finished_parts(grid, monkeypatch
         equal_nan = whole[name].dtype.kind == "f"
         assert np.array_equal(again[name][order], whole[name][reference], equal_nan=equal_nan), name
     assert not list(place.work.rglob("*.npz"))
+
+
+def test_the_diagnosis_of_an_interrupted_attack_is_not_run_again(grid, monkeypatch) -> None:
+    from pipeline import measure
+
+    place, config = grid
+    folder = place.attack("plain", "linf")
+    attack.run(place, config, "plain", "linf")
+    before = [(folder / name).read_bytes() for name in ("diagnosis.npz", "signs.json")]
+    real, labels = measure.run_suite, []
+
+    def dying(*arguments: Any, **given: Any) -> Any:
+        labels.append([attacker.label for attacker in arguments[5]])
+        if labels[-1] == ["fgsm", "pgd"]:
+            raise KeyboardInterrupt
+        return real(*arguments, **given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(measure, "run_suite", dying)
+        with pytest.raises(KeyboardInterrupt):
+            attack.run(place, config, "plain", "linf")
+        assert ["square"] in labels
+        labels.clear()
+        with pytest.raises(KeyboardInterrupt):
+            attack.run(place, config, "plain", "linf")
+        assert labels == [["fgsm", "pgd"]]
+    attack.run(place, config, "plain", "linf")
+    assert [(folder / name).read_bytes() for name in ("diagnosis.npz", "signs.json")] == before
+    assert not list(place.work.rglob("*.npz"))
+
+
+def test_a_diagnosis_holds_each_attack_alone_on_a_part_of_the_images(grid) -> None:
+    place, config = grid
+    attack.run(place, _with_evaluation(config, diagnosis=40), "plain", "linf")
+    table = read_npz(place.attack("plain", "linf") / "diagnosis.npz")
+    names = table["attack_names"].tolist()
+    assert names[:3] == ["fgsm", "pgd", "square"]
+    assert table["role"].tolist()[:3] == ["suite", "suite", "probe"]
+    assert table["compared_at"] == 0.15  # the middle of two is the second
+    assert len(table["index"]) == 40 * len(names)
+    assert [names[code] for code in table["steps_attack"]] == [
+        "pgd, 1 steps", "pgd, 2 steps", "pgd", "pgd, 10 steps",
+    ]  # fmt: skip
+    assert table["steps"].tolist() == [1, 2, 5, 10]
+    everything = read_npz(place.attack("plain", "linf") / "verdicts.npz")
+    assert set(table["index"].tolist()) < set(everything["index"].tolist())
+    attack.run(place, _with_evaluation(config, diagnosis=0), "plain", "linf")
+    assert not (place.attack("plain", "linf") / "diagnosis.npz").exists()
+    attack.run(place, config, "plain", "linf")
+
+
+def test_the_first_attack_of_minimum_norm_is_not_run_twice(grid) -> None:
+    """The cascade ran it alone: its verdicts in the diagnosis are those, and those of its own."""
+    place, config = grid
+    attacks = [{"attack": "fmn", "steps": 20}, {"attack": "pgd", "steps": 5}]
+    suite = config.suites["linf"].model_copy(update={"attacks": attacks})
+    found = {}
+    for first in (attacks, attacks[::-1]):
+        changed = suite.model_copy(update={"attacks": first})
+        run = config.model_copy(update={"suites": {"linf": changed}})
+        attack.run(place, run, "plain", "linf")
+        table = read_npz(place.attack("plain", "linf") / "diagnosis.npz")
+        code = table["attack_names"].tolist().index("fmn")
+        rows = table["attack"] == code
+        order = np.lexsort((table["index"][rows], table["eps"][rows]))
+        found[str(first)] = {name: table[name][rows][order] for name in ("index", "eps", "outcome")}
+    alone, reference = found.values()
+    for name, column in reference.items():
+        assert np.array_equal(alone[name], column), name
+    attack.run(place, config, "plain", "linf")
+
+
+def _with_evaluation(config: Config, **changes: Any) -> Config:
+    evaluation = config.evaluation.model_copy(update=changes)
+    return config.model_copy(update={"evaluation": evaluation})
 
 
 def test_a_model_that_returns_probabilities_is_refused(grid, monkeypatch) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -30,7 +30,6 @@ from models import ARCHITECTURES
 from .consistency import budget, cross_errors, listed, unknown
 from .errors import UserError
 
-Norm = Literal["linf", "l2", "l1"]
 NAME = re.compile(r"[a-z0-9_]+")
 
 
@@ -52,7 +51,7 @@ def _grid(values: list[float]) -> list[float]:
     return values
 
 
-def _one_of(allowed: Mapping[str, Any]) -> Callable[[str], str]:
+def _one_of(allowed: Collection[str]) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in allowed:
             raise ValueError(unknown(value, allowed))
@@ -62,6 +61,7 @@ def _one_of(allowed: Mapping[str, Any]) -> Callable[[str], str]:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+Norm = Annotated[str, AfterValidator(_one_of(registry.NORMS))]
 Eps = Annotated[float, BeforeValidator(budget), Field(gt=0, allow_inf_nan=False)]
 EpsGrid = Annotated[list[Eps], Field(min_length=1), AfterValidator(_grid)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -174,6 +174,7 @@ class Evaluation(Strict):
     samples: Count | None
     seed: Seed
     slots: Count
+    diagnosis: Annotated[int, Field(ge=0)]
 
 
 class Tracking(Strict):

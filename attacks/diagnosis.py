@@ -1,0 +1,141 @@
+"""The diagnosis: each attack of a suite alone, without cascade, so that attacks can be compared.
+
+A cascade spares every attack what another one broke, so its verdicts cannot say whether an
+iterative attack is at least as strong as a single step, or what only Square finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from . import registry
+from .alone import LADDER, LADDERS, PROBE, SUITE, Alone, Diagnosis, middle
+from .oracle import Oracle, check_model
+from .registry import ATTACKS, L_NORMS, Attacker
+from .suite import run_suite
+from .verdict import BROKEN
+
+# Random search is compared with few queries: it need not win, only find what gradients cannot.
+QUERIES = 100
+
+
+class Solo(NamedTuple):
+    """One attack to be run alone, at each of its budgets."""
+
+    attacker: Attacker
+    grid: tuple[float, ...]
+    role: str
+
+    @property
+    def runs(self) -> list[tuple[float, ...]]:
+        """The grids to run it on, one after the other; a minimum-norm attack answers all at once."""
+        return [self.grid] if self.attacker.entry.kind == "minimum" else [(e,) for e in self.grid]
+
+
+class Plan(NamedTuple):
+    """What a diagnosis runs; `ladders` as in `alone.Diagnosis`."""
+
+    eps: float
+    solos: list[Solo]
+    ladders: dict[str, list[tuple[int, str]]]
+
+
+def plan(attackers: Sequence[Attacker], norm: str, grid: Sequence[float]) -> Plan:
+    """The suite's attacks at the middle and the largest budget; at the middle, the rest.
+
+    The rest is what a comparison needs and the suite lacks (FGSM, Square), and the suite's first
+    iterative attack with a quarter, half and twice its steps and with twice its restarts.
+    """
+    eps, both = middle(grid), tuple(sorted({middle(grid), grid[-1]}))
+    solos = [Solo(attacker, both, SUITE) for attacker in attackers]
+    named = {attacker.attack for attacker in attackers}
+    for name, settings in (("fgsm", {}), ("square", {"queries": QUERIES})):
+        if name not in named and norm in ATTACKS[name].norms:
+            solos.append(Solo(Attacker(name, name, ATTACKS[name], settings), (eps,), PROBE))
+    ladders: dict[str, list[tuple[int, str]]] = {}
+    climber = next((a for a in attackers if _climbs(a)), None)
+    if climber is not None:
+        usual = {name: _setting(climber, name) for name in LADDERS}
+        shares = {"steps": (0.25, 0.5, 1, 2), "restarts": (1, 2)}
+        for ladder in LADDERS:
+            ladders[ladder] = []
+            for number in sorted({max(1, int(usual[ladder] * s)) for s in shares[ladder]}):
+                label = climber.label
+                if number != usual[ladder]:
+                    label = f"{climber.label}, {number} {ladder}"
+                    settings = climber.settings | {ladder: number}
+                    longer = Attacker(label, climber.attack, climber.entry, settings)
+                    solos.append(Solo(longer, (eps,), LADDER))
+                ladders[ladder].append((number, label))
+    return Plan(eps, solos, ladders)
+
+
+def _climbs(attacker: Attacker) -> bool:
+    entry = attacker.entry
+    settings = registry.settings(entry)
+    return entry.kind == "fixed" and entry.gradients and all(name in settings for name in LADDERS)
+
+
+def _setting(attacker: Attacker, name: str) -> int:
+    value = attacker.settings.get(name, registry.settings(attacker.entry)[name].default)
+    return int(value)
+
+
+def is_single_step(attacker: Attacker) -> bool:
+    """Does it take the gradient once?"""
+    return attacker.attack == "fgsm"
+
+
+def diagnose(
+    model: nn.Module | Oracle,
+    x: Tensor,
+    y: Tensor,
+    norm: str,
+    eps_grid: Sequence[float],
+    attackers: Sequence[Attacker],
+    *,
+    keys: Tensor | None = None,
+    seed: int = 0,
+) -> Diagnosis:
+    """Run each attack alone; those misread without any change are left out.
+
+    Args:
+        model: maps images (N, C, H, W) in [0, 1] to logits (N, K).
+        x, y: float images and labels (N,), on the model's device.
+        norm, eps_grid: as of the suite.
+        attackers: of the suite, from `registry.resolve`.
+        keys: (N,) the examples' indices in their data set; 0..N-1 if not given.
+        seed: of every random draw.
+
+    Raises:
+        ModelError: if the model cannot be judged.
+    """
+    oracle = Oracle.of(model)
+    keys = (torch.arange(len(x)) if keys is None else keys).to(x.device)
+    right = check_model(oracle, x, y, keys).argmax(dim=1) == y
+    x, y, keys = x[right], y[right], keys[right]
+    planned = plan(attackers, norm, eps_grid)
+    alone = []
+    for attacker, grid, role in planned.solos if len(x) else []:
+        solo = Solo(attacker, grid, role)
+        rows = [
+            run_suite(oracle, x, y, norm, part, [attacker], keys=keys, seed=seed).rows
+            for part in solo.runs
+        ]
+        alone.append(
+            Alone(
+                attacker.label,
+                role,
+                attacker.entry.gradients,
+                is_single_step(attacker),
+                grid,
+                torch.cat([part["outcome"] == BROKEN for part in rows]).view(len(grid), -1),
+                torch.cat([part["margin"] for part in rows]).view(len(grid), -1),
+            )
+        )
+    ladders = planned.ladders if alone else {}
+    return Diagnosis(planned.eps, len(x), norm in L_NORMS, alone, ladders)
