@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from . import keyed
-from .losses import is_broken
+from .losses import is_broken, margin
 from .noise import Draw, in_ball
+from .oracle import Oracle
 from .threat import ThreatModel, column
 
 
@@ -35,10 +36,16 @@ class Trail:
         """Take note of `points` for the examples `rows`; return which stay unbroken, (M,) bool."""
         fell = is_broken(logits, y)
         better = fell | (loss > self._loss[rows])
-        self.x_adv[rows[better]] = points[better]
+        better = better.nonzero()[:, 0]
+        self.x_adv.index_copy_(0, rows[better], points.index_select(0, better))
         self._loss[rows[better]] = loss[better]
         self.broken[rows[fell]] = True
         return ~fell
+
+
+def those(stay: Tensor, *each: Tensor) -> list[Tensor]:
+    """The examples `stay`, (M,) bool, of each tensor; no copy where all stay."""
+    return list(each) if bool(stay.all()) else [values[stay] for values in each]
 
 
 def first_points(
@@ -65,9 +72,40 @@ def moving(grad: Tensor, state: Tensor) -> Tensor:
     A zero gradient says nothing about where to go: a saturated or masked network would stop the
     search at its first point.
     """
-    still = grad.flatten(1).abs().amax(dim=1) == 0
+    low, high = grad.flatten(1).aminmax(dim=1)
+    still = (low == 0) & (high == 0)
     if not still.any():
         return grad
     grad = grad.clone()
     grad[still] = keyed.normal(state[still], grad.shape[1:])
     return grad
+
+
+def share_left(
+    oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, closest: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """How much of the clean margin is left at the best unbroken image that is known.
+
+    0 is the boundary, 1 is nothing gained. It says how close an example came to falling, whatever
+    the scale of the logits; an attack that goes by it spends its budget where it helps, and no
+    example's verdict depends on its company.
+
+    Args:
+        x, y, keys: images, labels and indices (N, ...).
+        closest: for each example the unbroken image of least margin that is known, NaN where none
+            is; or None.
+
+    Returns:
+        The clean margin (N,), the share that is left (N,), infinite where no image is known, and
+        the logits (N, K) at that image, else at x.
+    """
+    logits = oracle.logits(x, keys)
+    clean = margin(logits, y)
+    left = torch.full_like(clean, torch.inf)
+    if closest is not None:
+        # An example that stands on the boundary already has no margin to take a share of.
+        known = closest.flatten(1).isfinite().all(dim=1) & (clean < 0)
+        known = known.nonzero()[:, 0]
+        logits[known] = oracle.logits(closest[known], keys[known])
+        left[known] = margin(logits[known], y[known]) / clean[known]
+    return clean, left, logits

@@ -28,6 +28,7 @@ FACTOR = {
     "apgd_l1": 1.02,
     "square": 1.5,
     "square-l2": 1.7,  # white-noise weights are far from the bumps that it draws
+    "multitargeted": 1.02,
     "ddn": 1.02,
     "deepfool": 1.05,
     "fab": 1.02,
@@ -47,6 +48,7 @@ SETTINGS = {
 }
 # Invariants hold after few steps as after many.
 QUICK = {
+    "multitargeted": {"steps": 6, "targets": 3, "restarts": 2},
     "square": {"queries": 200},
     "apgd_l1": {"steps": 20},
     "fab": {"steps": 6, "targets": 2, "restarts": 2},

@@ -13,12 +13,16 @@ from torch import Tensor
 from .. import keyed
 from ..losses import is_broken, margin
 from ..oracle import Oracle
-from ..search import Trail, first_points
-from ..threat import ThreatModel, column
+from ..search import Trail, first_points, share_left
+from ..threat import ThreatModel
 from .windows import HALVINGS, Bumps, Stripes
 
 # How often a proposal that changes nothing is drawn anew, before a query is spent on it.
 _REDRAWS = 3
+
+# Where a race is looked at: after so many queries of a run of 5,000, at most this share of the
+# clean margin may be left. TO BE FILLED
+PACE = ((100, 0.7), (300, 0.4), (500, 0.28), (1000, 0.16), (2000, 0.1), (5000, 0.0))
 
 
 def square(
@@ -29,10 +33,12 @@ def square(
     *,
     keys: Tensor,
     start: Tensor | None = None,
+    closest: Tensor | None = None,
     seed: int = 0,
     queries: int = 5000,
     restarts: int = 1,
     share: float = 0.8,
+    race: bool = False,
 ) -> Tensor:
     """Recolour a window, keep it if the margin rose; windows shrink as the queries are spent.
 
@@ -46,10 +52,14 @@ def square(
         keys: (N,) the examples' indices, from which every proposal follows.
         start: images to begin the first run from, in place of its random start; NaN for an
             example that has none.
+        closest: for each example the unbroken image of least margin that is known, NaN where none
+            is. Only the race looks at it.
         seed: changes every random draw.
         queries: forward passes of each run, the start's included. The schedule is scaled to them.
         restarts: runs, each with draws of its own.
         share: of the pixels in the first windows (p_init of the paper).
+        race: give an example up where it falls behind the pace of those that random search
+            breaks (see `hopeful`).
 
     Returns:
         Perturbed images (N, C, H, W) inside ball and box.
@@ -57,7 +67,9 @@ def square(
     oracle = Oracle.of(model)
     trail = Trail(x)
     search = Stripes(x, share) if threat.norm == "linf" else Bumps(x, share, threat.norm)
-    halvings = torch.tensor(HALVINGS, device=x.device)
+    goals = [max(2, at * queries // PACE[-1][0]) for at, _ in PACE] if race else []
+    if race:
+        clean, left, _ = share_left(oracle, x, y, keys, closest)
     for run in range(restarts):
         rows = trail.unbroken()
         if len(rows) == 0:
@@ -65,42 +77,108 @@ def square(
         state = keyed.stream(keys, seed, "square", run)
         begin = start[rows] if start is not None and run == 0 else None
         point = first_points(begin, x[rows], threat[rows], state[rows], search.first)
-        logits = oracle.logits(point, keys[rows])
-        highest = margin(logits, y[rows])
-        stay = trail.see(rows, point, logits, y[rows], highest)
-        stay &= torch.as_tensor(threat[rows].eps > 0, device=x.device).flatten()
-        rows, point, highest = rows[stay], point[stay], highest[stay]
-        asked = torch.ones_like(rows)
-        while len(rows) and queries > 1:
-            # A proposal depends on the point and its number alone. So as many as fill the slots
-            # are asked at once, and those after the first that is kept are forgotten: the path
-            # is that of one query after another, and so is what is charged.
-            group = max(1, oracle.slots // len(rows))
-            which = torch.arange(len(rows), device=x.device).repeat_interleave(group)
-            number = asked[which] + torch.arange(group, device=x.device).repeat(len(rows))
-            draw = keyed.stream(state[rows][which], number)
-            age = torch.bucketize(number * 10_000 // queries, halvings)
-            near = threat[rows][which]
-            tried = _redrawn(search, x[rows][which], point[which], near, draw, age)
-            logits = oracle.logits(tried)
-            value, labels = margin(logits, y[rows][which]), y[rows][which]
-            kept = (value > highest[which]) | is_broken(logits, labels)
-            kept = (kept & (number < queries)).view(-1, group)
-            risen = kept.any(dim=1)
-            first = torch.where(risen, kept.int().argmax(dim=1), group - 1)
-            spent = torch.minimum(first + 1, queries - asked)
-            oracle.charge(keys[rows], forwards=spent)
-            asked = asked + spent
-            taken = torch.arange(len(rows), device=x.device) * group + first
-            point = torch.where(column(risen, point), tried[taken], point)
-            highest = torch.where(risen, value[taken], highest)
-            stay = torch.ones_like(risen)
-            stay[risen] = trail.see(
-                rows[risen], point[risen], logits[taken[risen]], y[rows[risen]], highest[risen]
-            )
-            stay &= asked < queries
-            rows, point, highest, asked = rows[stay], point[stay], highest[stay], asked[stay]
+        walk = _Walk(oracle, search, trail, x, y, threat, keys, rows, state[rows], point, queries)
+        for number, goal in enumerate(goals):
+            walk.advance(goal)
+            ratio = walk.highest / clean[walk.rows]
+            walk.keep(hopeful(ratio, left[walk.rows], number))
+        walk.advance(queries)
     return trail.x_adv
+
+
+class _Walk:
+    """One run of random search: where each example stands, and how far it has come.
+
+    Attributes:
+        rows: (M,) positions of the examples that are still searched.
+        highest: (M,) margin of the point that each stands at.
+    """
+
+    def __init__(
+        self,
+        oracle: Oracle,
+        search: Stripes | Bumps,
+        trail: Trail,
+        x: Tensor,
+        y: Tensor,
+        threat: ThreatModel,
+        keys: Tensor,
+        rows: Tensor,
+        state: Tensor,
+        point: Tensor,
+        queries: int,
+    ) -> None:
+        self._oracle, self._search, self._trail = oracle, search, trail
+        self._x, self._y, self._threat, self._keys = x, y, threat, keys
+        self._halvings = torch.tensor(HALVINGS, device=x.device)
+        self._queries = queries
+        self.rows, self._state, self._point = rows, state, point
+        logits = oracle.logits(point, keys[rows])
+        self.highest = margin(logits, y[rows])
+        self._asked = torch.ones_like(rows)
+        stay = trail.see(rows, point, logits, y[rows], self.highest)
+        self.keep(stay & torch.as_tensor(threat[rows].eps > 0, device=x.device).flatten())
+
+    def keep(self, stay: Tensor) -> None:
+        """Forget the examples that are not among `stay`, (M,) bool."""
+        self.rows, self.highest = self.rows[stay], self.highest[stay]
+        self._state, self._point = self._state[stay], self._point[stay]
+        self._asked = self._asked[stay]
+
+    def advance(self, goal: int) -> None:
+        """Go on until each example is broken and forgotten, or has asked `goal` queries."""
+        while True:
+            busy = (self._asked < goal).nonzero()[:, 0]
+            if len(busy) == 0:
+                return
+            fell = self._ask(busy, goal)
+            if fell.any():
+                stay = torch.ones_like(self.rows, dtype=torch.bool)
+                stay[busy[fell]] = False
+                self.keep(stay)
+
+    def _ask(self, busy: Tensor, goal: int) -> Tensor:
+        """Ask about the next proposals of the walkers `busy` (B,); which of them fell, (B,) bool.
+
+        A proposal depends on the point and its number alone. So as many as fill the slots are
+        asked at once, and those after the first that is kept are forgotten: the path is that of
+        one query after another, and so is what is charged.
+        """
+        oracle, group = self._oracle, max(1, self._oracle.slots // len(busy))
+        number = torch.arange(group, device=busy.device).repeat(len(busy))
+        which = busy.repeat_interleave(group)
+        number += self._asked[which]
+        row = self.rows[which]
+        y, keys, point = self._y[row], self._keys[row], self._point[which]
+        draw = keyed.stream(self._state[which], number)
+        age = torch.bucketize(number * 10_000 // self._queries, self._halvings)
+        tried = _redrawn(self._search, self._x[row], point, self._threat[row], draw, age)
+        logits = oracle.logits(tried, keys, count=False)
+        value = margin(logits, y)
+        kept = (value > self.highest[which]) | is_broken(logits, y)
+        kept = (kept & (number < goal)).view(-1, group)
+        risen = kept.any(dim=1)
+        first = torch.where(risen, kept.int().argmax(dim=1), group - 1)
+        spent = torch.minimum(first + 1, goal - self._asked[busy])
+        oracle.charge(self._keys[self.rows[busy]], forwards=spent)
+        self._asked[busy] += spent
+        taken = (torch.arange(len(busy), device=busy.device) * group + first)[risen]
+        up, row = busy[risen], self.rows[busy[risen]]
+        self._point[up], self.highest[up] = tried[taken], value[taken]
+        fell = torch.zeros_like(risen)
+        fell[risen] = ~self._trail.see(row, tried[taken], logits[taken], self._y[row], value[taken])
+        return fell
+
+
+def hopeful(share: Tensor, left: Tensor, number: int) -> Tensor:
+    """Which examples stay in the race at its goal `number`, (M,) bool.
+
+    Args:
+        share: of the clean margin that is left where random search stands, (M,).
+        left: the same for the attacks before it, infinite where there were none, (M,).
+        number: which goal of PACE was reached.
+    """
+    return share <= PACE[number][1]
 
 
 def _redrawn(

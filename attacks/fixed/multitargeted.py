@@ -1,0 +1,138 @@
+"""Towards every likely wrong class at once, for the examples that stand close to the boundary.
+
+The targets are those of MultiTargeted (Gowal et al. 2019, arXiv:1910.09338). That broken examples
+leave at each step, and that later rounds go to the examples nearest to the boundary, is Adaptive
+Auto Attack's thought (Liu et al. 2022, arXiv:2203.05154). There a share of all examples goes on;
+here each example decides for itself, so that its company changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .. import keyed
+from ..losses import gap, is_broken, likeliest_wrong, margin
+from ..noise import on_surface
+from ..oracle import Oracle
+from ..search import first_points, moving, share_left
+from ..threat import ThreatModel, column
+
+# Share of a step that follows the gradient; the rest repeats the move before (as in Auto-PGD).
+FORWARD = 0.75
+# Length of the first step, in units of eps; it falls to 0 along half a cosine.
+FIRST_STEP = 2.0
+# Runs that are under way together, in units of the oracle's slots: what bounds the memory.
+SLOTFULS = 8
+
+
+def multitargeted(
+    model: Oracle,
+    x: Tensor,
+    y: Tensor,
+    threat: ThreatModel,
+    *,
+    keys: Tensor,
+    start: Tensor | None = None,
+    closest: Tensor | None = None,
+    seed: int = 0,
+    targets: int = 9,
+    restarts: int = 1,
+    steps: int = 20,
+    within: float = 1.0,
+) -> Tensor:
+    """Ascent with momentum on the logit of each of the likeliest wrong classes over the label's.
+
+    All runs of an example advance together and end when the first of them breaks it. A run that
+    breaks nothing costs steps + 1 forward and steps backward passes.
+
+    Args:
+        model: images (N, C, H, W) in [0, 1] to logits (N, K).
+        x, y: images and labels (N,).
+        threat: norm ("linf" or "l2") and budget.
+        keys: (N,) the examples' indices, from which each start follows.
+        start: images to begin the run towards the likeliest class from, in place of its random
+            start; NaN for an example that has none.
+        closest: for each example the unbroken image of least margin that is known, NaN where none
+            is: the likeliest classes are those of that image, else of x.
+        seed: changes every random start.
+        targets: number of wrong classes, K - 1 at most.
+        restarts: runs towards each of them, each from its own start on the surface of the ball.
+        steps: gradient steps of each run.
+        within: only examples of which `closest` has left at most this share of the clean margin
+            are attacked; what is far from the boundary after one honest attempt stays unbroken.
+
+    Returns:
+        Perturbed images (N, C, H, W) inside ball and box: the first that is misclassified, else
+        the one of highest margin.
+    """
+    oracle = Oracle.of(model)
+    _, left, logits = share_left(oracle, x, y, keys, closest)
+    rows = ((left <= within) | left.isinf()).nonzero()[:, 0]
+    aims = likeliest_wrong(logits[rows], y[rows], targets)
+    runs = aims.repeat(restarts, 1)
+    x_adv = x.clone()
+    together = max(1, SLOTFULS * oracle.slots // len(runs))
+    for part in torch.arange(len(rows), device=x.device).split(together):
+        some = rows[part]
+        begin = None if start is None else start[some]
+        state = keyed.stream(keys[some], seed, "multitargeted")
+        x_adv[some] = _race(
+            oracle, x[some], y[some], threat[some], keys[some], begin, state, runs[:, part], steps
+        )
+    return x_adv
+
+
+def _race(
+    oracle: Oracle,
+    x: Tensor,
+    y: Tensor,
+    threat: ThreatModel,
+    keys: Tensor,
+    start: Tensor | None,
+    state: Tensor,
+    runs: Tensor,
+    steps: int,
+) -> Tensor:
+    """The best image that the `runs` (R, N) towards their classes find for each example."""
+    count = len(x)
+    owner = torch.arange(count, device=x.device).repeat(len(runs))
+    aim = runs.flatten()
+    number = torch.arange(len(runs), device=x.device).repeat_interleave(count)
+    state = keyed.stream(state[owner], number)
+    begin = None
+    if start is not None:
+        begin = torch.where(column(number == 0, x), start[owner], torch.nan)
+    point = previous = first_points(begin, x[owner], threat[owner], state, on_surface)
+    best, highest = point.clone(), torch.full_like(aim, -torch.inf, dtype=x.dtype)
+    live = torch.arange(len(owner), device=x.device)
+    broken = torch.zeros(count, dtype=torch.bool, device=x.device)
+    for step in range(steps + 1):
+        mine = owner[live]
+        if step < steps:
+            logits, _, grad = oracle.ascent(point, keys[mine], gap, y[mine], aim[live])
+        else:
+            logits = oracle.logits(point, keys[mine])
+        height = margin(logits, y[mine])
+        fell = is_broken(logits, y[mine])
+        height = torch.where(fell, torch.inf, height)
+        higher = height > highest[live]
+        best[live[higher]], highest[live[higher]] = point[higher], height[higher]
+        broken[mine[fell]] = True
+        stay = ~broken[mine]
+        if step == steps or not stay.any():
+            break
+        live, mine = live[stay], mine[stay]
+        point, previous = point[stay], previous[stay]
+        grad = moving(grad[stay], keyed.stream(state[live], step))
+        near, base = threat[mine], x[mine]
+        size = FIRST_STEP * (1 + math.cos(math.pi * step / steps)) / 2
+        ahead = near.project(point + near.eps * size * near.steepest(grad), base)
+        if step:
+            move = FORWARD * (ahead - point) + (1 - FORWARD) * (point - previous)
+            ahead = near.project(point + move, base)
+        previous, point = point, ahead
+    winner = highest.view(len(runs), count).argmax(dim=0)
+    return best.view(len(runs), count, *x.shape[1:])[winner, torch.arange(count, device=x.device)]
