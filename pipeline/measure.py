@@ -154,8 +154,8 @@ def measure(
     largest = max(eps for cascade in cascades for eps in cascade.grid)
     if largest > limit * (1 + 1e-9):
         raise UserError(
-            f"{label}: eps {largest:g} is more than the box [0, 1] allows in {norm} for images "
-            f"of {tuple(images.x.shape[1:])}: at most {limit:g}"
+            f"{label}: eps {largest:g} is more than {norm} allows for images of "
+            f"{tuple(images.x.shape[1:])} in [0, 1]: at most {limit:g}"
         )
     work = place.work / f"{label.replace(' ', '-')}-{key}"
     count = len(images.x)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from attacks.verdict import BROKEN, judge
+from attacks.geometry import threat_of
+from attacks.registry import TRANSFORMATIONS
+from attacks.verdict import BROKEN, TOLERANCE, judge
 
 from .base.errors import UserError
 from .base.store import Place, read_npz
@@ -67,13 +69,20 @@ def check_witnesses(images: Images, witnesses: Mapping[str, np.ndarray]) -> list
     for eps in np.unique(witnesses["eps"]):
         chosen = np.flatnonzero(witnesses["eps"] == eps)
         rows = [position[int(key)] for key in index[chosen]]
-        x_adv = torch.from_numpy(witnesses["x_adv"][chosen]).to(images.x)
         x, y, keys = images.x[rows], images.y[rows], images.keys[rows]
-        judged = judge(images.oracle, x, x_adv, y, keys, norm, float(eps))
-        for row in (judged.outcome != BROKEN).nonzero()[:, 0].tolist():
+        x_adv, theta = (
+            torch.from_numpy(witnesses[name][chosen]).to(images.x) for name in ("x_adv", "theta")
+        )
+        # A transformed image is rendered again: that it looks right is no proof that it is one.
+        answer = theta if norm in TRANSFORMATIONS else x_adv
+        shown = threat_of(norm, float(eps), x).image(answer, x)
+        judged = judge(images.oracle, x, answer, y, keys, norm, float(eps))
+        other = (shown - x_adv).flatten(1).abs().amax(dim=1) > TOLERANCE
+        for row in ((judged.outcome != BROKEN) | other).nonzero()[:, 0].tolist():
+            told = ", and the stored image is not what its parameters render" if other[row] else ""
             refuted.append(
                 f"example {int(index[chosen[row]])} at eps {eps:g}: predicted "
                 f"{int(judged.prediction[row])}, label {int(y[row])}, "
-                f"distance {float(judged.distance[row]):.7g}"
+                f"distance {float(judged.distance[row]):.7g}{told}"
             )
     return refuted
