@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -10,11 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from .errors import ModelError
+from .generators import kept
 from .precision import ieee
 
 SLOTS = 128
 
-Distance = Callable[[Tensor, Tensor, Tensor], Tensor]
+# A model whose logits move by more than this share of the largest when it is asked again draws
+# them at random; a deterministic one rounds alike.
+SAME = 1e-4
+
+Losses = Callable[..., Tensor]
+Rank = Callable[[Tensor, Tensor], Tensor]
 
 
 class Ascent(NamedTuple):
@@ -40,7 +46,12 @@ class Oracle:
         slots: images per pass; part of what a result depends on, so it is recorded.
         search: what attacks ask in place of the model: the same function made faster, or made
             differentiable. The model itself if not given.
+
+    Attributes:
+        draws: over how many random draws an answer is taken; None for a deterministic model.
     """
+
+    draws: int | None = None
 
     def __init__(
         self, model: nn.Module, *, slots: int = SLOTS, search: nn.Module | None = None
@@ -57,13 +68,15 @@ class Oracle:
         """The model itself if it is an oracle already, else a new one around it."""
         return model if isinstance(model, Oracle) else cls(model)
 
-    def logits(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
-        """Logits (N, K) of images (N, C, H, W), for an attack; `keys` (N,) say whose passes these
-        are.
+    def logits(self, x: Tensor, keys: Tensor, *, count: bool = True) -> Tensor:
+        """Logits (N, K) of images (N, C, H, W), for an attack.
 
-        Without keys nothing is counted, and the caller charges for it.
+        Args:
+            x: images (N, C, H, W).
+            keys: (N,) whose passes these are.
+            count: False where the caller charges for them.
         """
-        if keys is not None:
+        if count:
             self.charge(keys, forwards=1)
         return self._answers(self.search, x)
 
@@ -72,12 +85,31 @@ class Oracle:
         self.charge(keys, forwards=1)
         return self._answers(self.model, x)
 
-    def _answers(self, model: nn.Module, x: Tensor) -> Tensor:
-        answers = []
-        with self._as_found(), torch.no_grad():
-            for count, (part,) in self._slots(x):
-                answers.append(model(part)[:count].clone())
-        return torch.cat(answers)
+    def plain(self, x: Tensor) -> Tensor:
+        """What the model itself returns for `x`, whatever a view makes of it; not counted."""
+        return self._answers(self.model, x)
+
+    def problem(self, logits: Tensor, y: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """The problem that attacks solve: an example is broken where the label does not lead.
+
+        Args:
+            logits: (N, K) of the model, such as `judged` gives.
+            y, keys: true labels and indices (N,).
+
+        Returns:
+            Logits and labels; here, the same.
+        """
+        return logits, y
+
+    def settle(self, answer: Tensor, x: Tensor, norm: str, eps: float | Tensor) -> Tensor:
+        """What is judged and kept of an attack's answer; here, all of it.
+
+        Args:
+            answer: perturbed images like x; of a transformation, its parameters.
+            x: originals (N, C, H, W).
+            norm, eps: of the threat; one budget, or one for each example (N,).
+        """
+        return answer
 
     def ascent(self, x: Tensor, keys: Tensor, loss: Callable[..., Tensor], *rows: Tensor) -> Ascent:
         """Logits, loss and the loss's gradient with respect to the images.
@@ -88,56 +120,43 @@ class Oracle:
             loss: takes logits and `rows`, returns one value per example.
             rows: tensors whose first dimension is N, such as labels or targets.
         """
-        answers = []
-        with self._as_found(), torch.enable_grad():
-            for count, (part, *others) in self._slots(x, *rows):
-                images = part.detach().requires_grad_(True)
-                logits = self.search(images)
-                values = loss(logits, *others)
-                found = (logits.detach(), values.detach(), _gradient(values, images))
-                answers.append([each[:count].clone() for each in found])
         self.charge(keys, forwards=1, backwards=1)
-        return Ascent(*(torch.cat(column) for column in zip(*answers, strict=True)))
+        return self._ascent(x, loss, *rows)
 
-    def nearest_gap(
-        self, x: Tensor, keys: Tensor, y: Tensor, targets: Tensor, distance: Distance
+    def first_ranked(
+        self, x: Tensor, keys: Tensor, losses: Losses, rank: Rank, *rows: Tensor
     ) -> Ascent:
-        """The gap (`losses.gap`) to the class whose boundary is nearest, and its gradient.
+        """Of several losses from one forward pass, the one that ranks lowest, and its gradient.
 
-        One forward pass and one backward pass for each column of `targets`; of the gradients, only
-        the nearest class's is kept.
+        One backward pass for each loss; of the gradients, only that of the lowest is kept.
 
         Args:
             x: images (N, C, H, W).
             keys: (N,) whose passes these are.
-            y, targets: labels (N,) and the classes to choose from (N, T), the first wins a tie.
-            distance: takes images, gaps (N,) and gradients, returns how far the boundary is (N,).
+            losses: takes logits and `rows`, returns values (N, T).
+            rank: takes the values (N,) and gradients of one loss, returns numbers (N,) to compare;
+                the first loss wins a tie.
+            rows: tensors whose first dimension is N.
         """
-        answers = []
-        with self._as_found(), torch.enable_grad():
-            for count, (part, label, aims) in self._slots(x, y, targets):
+        answers, backwards = [], 0
+        with self._as_found(x.device), torch.enable_grad():
+            for count, (part, *others) in self._slots(x, *rows):
                 images = part.detach().requires_grad_(True)
                 logits = self.search(images)
-                gaps = logits.gather(1, aims) - logits.gather(1, label[:, None])
-                best: list[Tensor] = []
-                for aim in range(aims.shape[1]):
-                    last = aim + 1 == aims.shape[1]
-                    grad = _gradient(gaps[:, aim], images, keep=not last)
-                    gap = gaps[:, aim].detach()
-                    found = [distance(part, gap, grad), gap, grad]
-                    if best:
-                        closer = found[0] < best[0]
-                        wide = closer.view(-1, *[1] * (grad.dim() - 1))
-                        masks = (closer, closer, wide)
-                        found = [
-                            torch.where(mask, new, old)
-                            for mask, new, old in zip(masks, found, best, strict=True)
-                        ]
-                    best = found
-                found = [logits.detach(), *best[1:]]
-                answers.append([each[:count].clone() for each in found])
-        self.charge(keys, forwards=1, backwards=targets.shape[1])
-        return Ascent(*(torch.cat(column) for column in zip(*answers, strict=True)))
+                values = losses(logits, *others)
+                backwards = values.shape[1]
+                last = backwards - 1
+                found = (
+                    Ascent(
+                        logits.detach(),
+                        values[:, number].detach(),
+                        _gradient(values[:, number], images, keep=number < last),
+                    )
+                    for number in range(backwards)
+                )
+                answers.append([each[:count].clone() for each in lowest(found, rank)])
+        self.charge(keys, forwards=1, backwards=backwards)
+        return _joined(answers)
 
     def charge(
         self, keys: Tensor, *, forwards: int | Tensor = 0, backwards: int | Tensor = 0
@@ -155,6 +174,27 @@ class Oracle:
         keys = keys.cpu()
         return self._forwards[keys], self._backwards[keys]
 
+    def _answers(self, model: nn.Module, x: Tensor) -> Tensor:
+        answers = []
+        with self._as_found(x.device), torch.no_grad():
+            for count, (part,) in self._slots(x):
+                answers.append(model(part)[:count].clone())
+        return torch.cat(answers)
+
+    def _ascent(self, x: Tensor, loss: Callable[..., Tensor], *rows: Tensor) -> Ascent:
+        answers = []
+        grads = torch.empty_like(x)  # filled slot by slot: what joins them at the end copies them
+        with self._as_found(x.device), torch.enable_grad():
+            parts = zip(self._slots(x, *rows), grads.split(self.slots), strict=True)
+            for (count, (part, *others)), grad in parts:
+                images = part.detach().requires_grad_(True)
+                logits = self.search(images)
+                values = loss(logits, *others)
+                answers.append([each.detach()[:count].clone() for each in (logits, values)])
+                _gradient(values, images, out=grad)
+        logits, values = (torch.cat(column) for column in zip(*answers, strict=True))
+        return Ascent(logits, values, grads)
+
     def _slots(self, *rows: Tensor) -> Iterator[tuple[int, list[Tensor]]]:
         for start in range(0, len(rows[0]), self.slots):
             parts = [each[start : start + self.slots] for each in rows]
@@ -165,22 +205,16 @@ class Oracle:
             yield count, parts
 
     @contextmanager
-    def _as_found(self) -> Iterator[None]:
+    def _as_found(self, device: torch.device) -> Iterator[None]:
         training = [module for module in self._modules if module.training]
-        states = [torch.get_rng_state()]
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
-            states.append(torch.cuda.get_rng_state())
         try:
             for module in training:
                 module.training = False
-            with ieee():
+            with kept(device), ieee():
                 yield
         finally:
             for module in training:
                 module.training = True
-            torch.set_rng_state(states[0])
-            if len(states) > 1:
-                torch.cuda.set_rng_state(states[1])
 
     def _grow(self, keys: Tensor) -> None:
         missing = int(keys.max()) + 1 - len(self._forwards) if len(keys) else 0
@@ -190,14 +224,42 @@ class Oracle:
             self._backwards = torch.cat([self._backwards, room])
 
 
-def _gradient(values: Tensor, images: Tensor, *, keep: bool = False) -> Tensor:
-    """The gradient of the sum of `values`; zero where the model cuts the graph or overflows."""
+def lowest(found: Iterable[Ascent], rank: Rank) -> Ascent:
+    """Of ascents from the same images, for each image the one that ranks lowest, the first of
+    equals. Holds two at a time."""
+    ascents = iter(found)
+    best = next(ascents)
+    least = rank(best.loss, best.grad)
+    for other in ascents:
+        score = rank(other.loss, other.grad)
+        closer = score < least
+        wide = closer.view(-1, *[1] * (other.grad.dim() - 1))
+        least = torch.where(closer, score, least)
+        best = Ascent(
+            best.logits,
+            torch.where(closer, other.loss, best.loss),
+            torch.where(wide, other.grad, best.grad),
+        )
+    return best
+
+
+def _joined(answers: list[list[Tensor]]) -> Ascent:
+    return Ascent(*(torch.cat(column) for column in zip(*answers, strict=True)))
+
+
+def _gradient(
+    values: Tensor, images: Tensor, *, keep: bool = False, out: Tensor | None = None
+) -> Tensor:
+    """The gradient of the sum of `values`; zero where the model cuts the graph or overflows.
+
+    Of the first images alone where `out` has room for fewer.
+    """
     grad = None
     if values.requires_grad:
         (grad,) = torch.autograd.grad(values.sum(), images, retain_graph=keep, allow_unused=True)
     if grad is None:  # the model cuts the graph: no direction to offer
-        return torch.zeros_like(images)
-    return torch.nan_to_num(grad, 0.0, 0.0, 0.0)
+        grad = torch.zeros_like(images)
+    return torch.nan_to_num(grad[: len(images if out is None else out)], 0.0, 0.0, 0.0, out=out)
 
 
 def check_model(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
@@ -205,7 +267,8 @@ def check_model(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
 
     Raises:
         ModelError: images outside [0, 1], logits of a wrong shape, NaN or infinite logits,
-            labels without a logit, or probabilities in place of logits.
+            labels without a logit, probabilities in place of logits, or answers drawn at random
+            where no number of draws was given.
     """
     if x.dim() != 4 or not x.is_floating_point():
         raise ModelError(f"images must be float (N, C, H, W), got {x.dtype} {tuple(x.shape)}")
@@ -217,7 +280,7 @@ def check_model(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
             "put the normalization inside the model"
         )
     try:
-        logits = oracle.judged(x, keys)
+        logits = oracle.plain(x) if oracle.draws else oracle.judged(x, keys)
     except RuntimeError as error:
         raise ModelError(
             f"the model does not take images of shape {tuple(x.shape[1:])}: {error}"
@@ -238,4 +301,22 @@ def check_model(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
             "the model returns probabilities (each row sums to 1); return the logits, "
             "before the softmax: gradients through saturated probabilities vanish"
         )
+    if oracle.draws:
+        return oracle.judged(x, keys)
+    if answers_vary(oracle, x[: oracle.slots]):
+        raise ModelError(
+            "the model answers differently when it is asked again: one lucky draw would count as "
+            "a break; say over how many draws a verdict is taken (draws=20), or make it "
+            "deterministic"
+        )
     return logits
+
+
+def answers_vary(oracle: Oracle, x: Tensor) -> bool:
+    """Whether the model's logits for images `x` follow from anything but the images."""
+    answers = []
+    for seed in (1, 2):
+        with kept(x.device, seed):
+            answers.append(oracle.plain(x))
+    first, second = answers
+    return bool(((first - second).abs().amax(1) > SAME * first.abs().amax(1)).any())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..oracle import Ascent, Oracle
 from ..threat import column, length
 
 # The norm in which a gradient is measured when the perturbation is measured in the other.
@@ -69,6 +70,29 @@ def _fill(size: Tensor, room: Tensor, goal: Tensor) -> Tensor:
 def linear_distance(norm: str, gap: Tensor, grad: Tensor) -> Tensor:
     """|gap| over the gradient's dual norm, (N,): how far the boundary is, were there no box."""
     return gap.abs() / length(grad.double(), DUAL[norm]).float().clamp_min(1e-12)
+
+
+def nearest_gap(
+    oracle: Oracle, x: Tensor, keys: Tensor, y: Tensor, targets: Tensor, norm: str
+) -> Ascent:
+    """The gap (`losses.gap`) to the class whose linear boundary is nearest, and its gradient.
+
+    One forward pass, and one backward pass for each column of `targets`.
+
+    Args:
+        oracle: the model.
+        x, keys: images (N, C, H, W) and indices (N,).
+        y, targets: labels (N,) and the classes to choose from (N, T); the first wins a tie.
+        norm: of the distance.
+    """
+
+    def gaps(logits: Tensor, y: Tensor, targets: Tensor) -> Tensor:
+        return logits.gather(1, targets) - logits.gather(1, y[:, None])
+
+    def distance(gap: Tensor, grad: Tensor) -> Tensor:
+        return linear_distance(norm, gap, grad)
+
+    return oracle.first_ranked(x, keys, gaps, distance, y, targets)
 
 
 def farthest(x: Tensor, norm: str) -> Tensor:

@@ -13,8 +13,7 @@ from ..oracle import Oracle
 from ..search import moving
 from ..threat import column, length
 from .boundary import linear_distance
-from .fab import fab
-from .nearest import Nearest
+from .scouting import scouted
 
 # tanh reaches 0 and 1 at infinity, where its gradient is zero: a pixel that begins there never
 # moves. Beginning this far inside keeps it alive; distances are measured to the true original.
@@ -64,16 +63,12 @@ def cw(
         The nearest misclassified images found (N, C, H, W); the original where none was.
     """
     oracle = Oracle.of(model)
-    nearest = Nearest(x, y, norm)
-    nearest.see(torch.arange(len(x), device=x.device), x, oracle.logits(x, keys))
-    rows = nearest.unsettled()
+    nearest, rows, begin = scouted(
+        oracle, x, y, norm, keys=keys, start=start, seed=seed, classes=classes, scouting=scouting
+    )
     if len(rows) == 0:
         return nearest.x_adv
     all_keys, x, y, keys = keys, x[rows], y[rows], keys[rows]
-    if start is None:
-        begin = fab(oracle, x, y, norm, keys=keys, seed=seed, steps=scouting, targets=classes)
-    else:
-        begin = start[rows]
     seen = oracle.ascent(begin, keys, margin, y)
     nearest.see(rows, begin, seen.logits)
     slope = length(seen.grad.double(), norm).float().clamp_min(1e-12)

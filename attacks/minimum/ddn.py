@@ -14,8 +14,7 @@ from ..oracle import Oracle
 from ..search import moving
 from ..threat import length, unit
 from .boundary import farthest, shell
-from .fab import fab
-from .nearest import Nearest
+from .scouting import scouted
 
 
 def ddn(
@@ -56,16 +55,12 @@ def ddn(
         The nearest misclassified images found (N, C, H, W); the original where none was.
     """
     oracle = Oracle.of(model)
-    nearest = Nearest(x, y, norm)
-    nearest.see(torch.arange(len(x), device=x.device), x, oracle.logits(x, keys))
-    rows = nearest.unsettled()
+    nearest, rows, point = scouted(
+        oracle, x, y, norm, keys=keys, start=start, seed=seed, classes=classes, scouting=scouting
+    )
     if len(rows) == 0:
         return nearest.x_adv
     x, y, keys = x[rows], y[rows], keys[rows]
-    if start is None:
-        point = fab(oracle, x, y, norm, keys=keys, seed=seed, steps=scouting, targets=classes)
-    else:
-        point = start[rows]
     radius = length((point - x).double(), norm).float()
     radius = radius.where(radius > 0, 1.0)  # the paper's first length, where the start is x
     limit = farthest(x, norm)

@@ -9,7 +9,7 @@ from .. import keyed
 from ..losses import LEAD, likeliest_wrong
 from ..oracle import Oracle
 from ..search import moving
-from .boundary import cross, linear_distance
+from .boundary import cross, nearest_gap
 from .nearest import Nearest
 
 
@@ -57,13 +57,7 @@ def deepfool(
     for step in range(steps):
         if len(rows) == 0:
             break
-        seen = oracle.nearest_gap(
-            point[rows],
-            keys[rows],
-            y[rows],
-            targets[rows],
-            lambda _, gap, grad: linear_distance(norm, gap, grad),
-        )
+        seen = nearest_gap(oracle, point[rows], keys[rows], y[rows], targets[rows], norm)
         stay = ~nearest.see(rows, point[rows], seen.logits)
         rows, gap = rows[stay], seen.loss[stay]
         grad = moving(seen.grad[stay], keyed.stream(keys[rows], seed, "deepfool", step))

@@ -10,7 +10,7 @@ from ..losses import gap, likeliest_wrong
 from ..oracle import Ascent, Oracle
 from ..search import moving
 from ..threat import column, length
-from .boundary import cross, farthest, linear_distance, shell
+from .boundary import cross, farthest, nearest_gap, shell
 from .nearest import Nearest
 
 
@@ -71,13 +71,7 @@ def fab(
     def linearized(point: Tensor, those: Tensor, aim: Tensor | None) -> Ascent:
         if aim is not None:
             return oracle.ascent(point, keys[those], gap, y[those], aim[those])
-        return oracle.nearest_gap(
-            point,
-            keys[those],
-            y[those],
-            classes.T[those],
-            lambda _, gap, grad: linear_distance(norm, gap, grad),
-        )
+        return nearest_gap(oracle, point, keys[those], y[those], classes.T[those], norm)
 
     for run in range(restarts * len(aims)):
         aim = aims[run % len(aims)]

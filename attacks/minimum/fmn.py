@@ -13,8 +13,7 @@ from ..oracle import Oracle
 from ..search import moving
 from ..threat import length, project, unit
 from .boundary import linear_distance
-from .fab import fab
-from .nearest import Nearest
+from .scouting import scouted
 
 
 def fmn(
@@ -52,16 +51,12 @@ def fmn(
         The nearest misclassified images found (N, C, H, W); the original where none was.
     """
     oracle = Oracle.of(model)
-    nearest = Nearest(x, y, norm)
-    nearest.see(torch.arange(len(x), device=x.device), x, oracle.logits(x, keys))
-    rows = nearest.unsettled()
+    nearest, rows, point = scouted(
+        oracle, x, y, norm, keys=keys, start=start, seed=seed, classes=classes, scouting=scouting
+    )
     if len(rows) == 0:
         return nearest.x_adv
     x, y, keys = x[rows], y[rows], keys[rows]
-    if start is None:
-        point = fab(oracle, x, y, norm, keys=keys, seed=seed, steps=scouting, targets=classes)
-    else:
-        point = start[rows]
     radius = torch.full((len(x),), torch.inf, device=x.device)
     for step in range(steps):
         falling = (1 + math.cos(math.pi * step / steps)) / 2
