@@ -279,15 +279,22 @@ def _write_gallery(
     size = eps[:, None, None, None].astype(np.float32) / (1 if suite == "linf" else 8)
     signs = rng.choice([-1.0, 1.0], size=(2, *clean.shape)).astype(np.float32)
     half = np.full(len(shown), 0.5, np.float32)
+    noise, adv = (np.clip(clean + sign * size, 0, 1) for sign in signs)
+    order = np.inf if suite == "linf" else 2
+
+    def distance(image: np.ndarray) -> np.ndarray:
+        return np.linalg.norm((image - clean).reshape(len(shown), -1), order, axis=1)
+
     store.write_npz(
         place.attack(network, suite) / "gallery.npz",
         index=shown * 3,
         label=y[shown],
         eps=eps,
-        distance=eps.astype(np.float32),
+        distance=distance(adv),
+        noise_distance=distance(noise),
         x=clean,
-        noise=np.clip(clean + signs[0] * size, 0, 1),
-        x_adv=np.clip(clean + signs[1] * size, 0, 1),
+        noise=noise,
+        x_adv=adv,
         clean_pred=y[shown],
         clean_confidence=half + 0.4,
         noise_pred=y[shown],

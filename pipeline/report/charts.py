@@ -59,7 +59,7 @@ def accuracy_curves(found: list[Measure], *, chance: float, headline: float | No
         drawing.chance_line(axes, chance, 0)
         if headline is not None:
             axes.axvline(headline, color=drawing.GRID, linewidth=4, zorder=0.5)
-        axes.set_xlabel(f"ε ({wording.norm(found[0].norm)})")
+        axes.set_xlabel(wording.eps_label(found[0].norm))
         drawing.percent_axis(axes, "accuracy")
         drawing.legend(figure, [drawing.sample(n, name) for n, name in enumerate(networks)], row=1)
         kinds = [
@@ -173,7 +173,7 @@ def distances(found: list[Measure]) -> Chart:
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
         drawing.eps_axis(axes, min(edges), max(edges), zero=False)
-        axes.set_xlabel(f"ε ({wording.norm(found[0].norm)})")
+        axes.set_xlabel(wording.eps_label(found[0].norm))
         figure.legend(
             handles=[
                 Line2D([], [], color=drawing.QUIET, linewidth=5, label="attack, eps10 to eps50"),

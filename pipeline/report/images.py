@@ -59,32 +59,25 @@ def magnified(change: np.ndarray) -> tuple[np.ndarray, float]:
 def examples(cell: Cell, classes: list[str], shown: int = SHOWN) -> list[Example]:
     """The first examples of a cell's gallery (the stage keeps broken ones, by image index)."""
     stored = cell.gallery
-    return [
-        _example(stored, i, classes, cell.norm) for i in range(min(shown, len(stored["index"])))
-    ]
+    return [_example(stored, i, classes) for i in range(min(shown, len(stored["index"])))]
 
 
-def size(change: np.ndarray, norm: str) -> float:
-    """The distance that a perturbation really has, after clipping to the box."""
-    order = {"linf": np.inf, "l2": 2, "l1": 1}[norm]
-    return float(np.linalg.norm(change.astype(np.float64).ravel(), order))
-
-
-def _example(stored: dict[str, np.ndarray], i: int, classes: list[str], norm: str) -> Example:
+def _example(stored: dict[str, np.ndarray], i: int, classes: list[str]) -> Example:
     label = int(stored["label"][i])
     eps = wording.grid_eps(float(stored["eps"][i]))
     change, factor = magnified(stored["x_adv"][i] - stored["x"][i])
     pictures = []
-    for heading, key, prefix in (
-        ("image", "x", "clean"),
-        ("noise", "noise", "noise"),
-        ("attack", "x_adv", "adv"),
+    # The distance that a change really has, after clipping to the box.
+    for heading, key, prefix, size in (
+        ("image", "x", "clean", None),
+        ("noise", "noise", "noise", "noise_distance"),
+        ("attack", "x_adv", "adv", "distance"),
     ):
         predicted = int(stored[f"{prefix}_pred"][i])
         confidence = wording.percent(float(stored[f"{prefix}_confidence"][i]))
         name = classes[predicted]
-        if key != "x":
-            heading += " " + wording.number(size(stored[key][i] - stored["x"][i], norm))
+        if size is not None:
+            heading += " " + wording.number(float(stored[size][i]))
         pictures.append(
             Picture(
                 uri=data_uri(stored[key][i]),

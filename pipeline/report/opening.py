@@ -23,18 +23,13 @@ def summary(results: Results, found: list[Measure], headline_eps: float) -> list
 
 
 def _far(results: Results, found: list[Measure]) -> str:
-    norm = found[0].norm
-    unit = (
-        "each pixel moves by at most"
-        if norm == "linf"
-        else f"it moves by an {wording.norm(norm)} distance of"
-    )
+    change = wording.NORMS[found[0].norm].change
     ranked = sorted((m for m in found if m.right), key=_eps50_key)
     blind = [m.network for m in found if not m.right]
     start = f"On {wording.count(found[0].n, 'test image')} of {results.data.name}, "
     if not ranked:
         return f"{start}{wording.join(blind)} {_reads(blind)} nothing rightly."
-    return f"{start}{_least_and_most(ranked, unit)}" + (
+    return f"{start}{_least_and_most(ranked, change)}" + (
         f" {wording.join(blind)} {_reads(blind)} nothing rightly, so nothing is left to break."
         if blind
         else ""
@@ -45,7 +40,7 @@ def _reads(networks: list[str]) -> str:
     return "reads" if len(networks) == 1 else "read"
 
 
-def _least_and_most(ranked: list[Measure], unit: str) -> str:
+def _least_and_most(ranked: list[Measure], change: str) -> str:
     """How far the image of the network that falls first must move, and of that which falls last."""
     least, most = ranked[0], ranked[-1]
     if not least.eps50.reached:
@@ -55,7 +50,7 @@ def _least_and_most(ranked: list[Measure], unit: str) -> str:
         )
     text = (
         f"half of the images that {least.network} gets right can be turned wrong while "
-        f"{unit} {_eps_with_255(least)}"
+        f"{change} {_eps_with_255(least)}"
     )
     if most is least:
         return text + "."
@@ -74,10 +69,8 @@ def _eps50_key(measure: Measure) -> tuple[float, float]:
 
 
 def _eps_with_255(measure: Measure) -> str:
-    if measure.norm != "linf":
-        return wording.estimate(measure.eps50)
-    steps = wording.in_255(measure.eps50)
-    return f"{wording.estimate(measure.eps50)} of its range ({steps})"
+    told = f"{wording.estimate(measure.eps50)}{wording.NORMS[measure.norm].of}"
+    return f"{told} ({wording.in_255(measure.eps50)})" if measure.norm == "linf" else told
 
 
 def _noise_sentence(found: list[Measure]) -> str:

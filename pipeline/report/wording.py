@@ -5,15 +5,48 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from .statistics import Accuracy, Estimate
 
-NORMS = {"linf": "L∞", "l2": "L2", "l1": "L1", "l0": "L0"}
+
+class Norm(NamedTuple):
+    """How a norm, or a kind of transformation, is spoken of.
+
+    `change` begins a sentence that ends in a size and `of`: it turns by at most 12°.
+    """
+
+    name: str
+    unit: str
+    change: str
+    of: str = ""
+
+
+NORMS = {
+    "linf": Norm("L∞", "", "each pixel moves by at most", " of its range"),
+    "l2": Norm("L2", "", "it moves by an L2 distance of"),
+    "l1": Norm("L1", "", "it moves by an L1 distance of"),
+    "rotation": Norm("rotation", "degrees", "it turns by at most", "°"),
+    "translation": Norm(
+        "translation", "share of the side", "it is shifted by at most", " of its side"
+    ),
+    "rigid": Norm(
+        "rotation and translation",
+        "ε = 1 is 30° and 0.1 of the side",
+        "it turns and is shifted by at most",
+        " times 30° and 0.1 of its side",
+    ),
+    "brightness": Norm(
+        "brightness", "added", "it is brightened or darkened by at most", " of a pixel's range"
+    ),
+    "contrast": Norm("contrast", "factor 1 ± ε", "its contrast changes by at most", " of itself"),
+}
 NOISE = {
     "uniform": "uniform in the ball",
     "surface": "uniform on the surface",
     "corners": "corners ±ε",
     "gaussian": "Gaussian",
+    "random": "random transformation",
 }
 
 
@@ -123,7 +156,15 @@ def suite(name: str, norm_name: str) -> str:
 
 
 def norm(name: str) -> str:
-    return NORMS.get(name, name)
+    """`L∞`, `rotation (degrees)`."""
+    told = NORMS[name]
+    return f"{told.name} ({told.unit})" if told.unit else told.name
+
+
+def eps_label(name: str) -> str:
+    """What an axis of ε is called: `ε (L∞)`, `ε (rotation, degrees)`."""
+    told = NORMS[name]
+    return f"ε ({told.name}, {told.unit})" if told.unit else f"ε ({told.name})"
 
 
 def p_value(p: float) -> str:
