@@ -28,13 +28,14 @@ _MIX2 = _signed(0x94D049BB133111EB)
 
 def _shift(z: Tensor, bits: int) -> Tensor:
     # torch shifts int64 arithmetically; the mask makes it the logical shift of the algorithm.
-    return (z >> bits) & ((1 << (64 - bits)) - 1)
+    return (z >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
 def _mix(z: Tensor) -> Tensor:
-    z = (z ^ _shift(z, 30)) * _MIX1
-    z = (z ^ _shift(z, 27)) * _MIX2
-    return z ^ _shift(z, 31)
+    """The finalizer; `z` is written over."""
+    z = z.bitwise_xor_(_shift(z, 30)).mul_(_MIX1)
+    z = z.bitwise_xor_(_shift(z, 27)).mul_(_MIX2)
+    return z.bitwise_xor_(_shift(z, 31))
 
 
 def stream(keys: Tensor, *purpose: int | str | Tensor) -> Tensor:
@@ -50,6 +51,13 @@ def stream(keys: Tensor, *purpose: int | str | Tensor) -> Tensor:
         number = zlib.crc32(part.encode()) + 2**32 if isinstance(part, str) else part
         state = _mix((state ^ number) + _GOLDEN)
     return state
+
+
+def digest(images: Tensor) -> Tensor:
+    """A hash of each float32 image's bits, (N,) int64: what a draw may belong to beside a key."""
+    bits = images.flatten(1).contiguous().view(torch.int32).to(torch.int64)
+    place = torch.arange(1, bits.shape[1] + 1, dtype=torch.int64, device=bits.device)
+    return _mix(bits ^ (place * _GOLDEN)).sum(dim=1)
 
 
 def _bits(state: Tensor, count: int) -> Tensor:

@@ -151,7 +151,8 @@ class _Cascade:
         self.grid = torch.tensor(list(eps_grid), dtype=torch.float64, device=x.device)
         top = clean.softmax(dim=1).max(dim=1)
         self.clean_pred, self.clean_confidence = top.indices, top.values
-        self.right = self.clean_pred == y
+        posed, self.posed_y = oracle.problem(clean, y, keys)  # what attacks are given as labels
+        self.right = posed.argmax(dim=1) == self.posed_y
         count, levels = len(x), len(self.grid)
 
         def each(value: float, dtype: torch.dtype) -> Tensor:
@@ -214,6 +215,7 @@ class _Cascade:
         before = self.oracle.passes(keys)
         try:
             answer = self._call(attacker, todo, eps)
+            answer = self.oracle.settle(answer, self.x[todo], self.norm, eps)
             judged = judge(self.oracle, self.x[todo], answer, self.y[todo], keys, self.norm, eps)
         except Exception as error:  # an attack's crash is a result: neither 0 % nor 100 %
             self.errors.setdefault(attacker.label, f"{type(error).__name__}: {error}")
@@ -258,7 +260,7 @@ class _Cascade:
     def _call(self, attacker: Attacker, todo: Tensor, eps: Tensor) -> Tensor:
         function = load(attacker.entry)
         given: dict[str, Any] = {"keys": self.keys[todo], "seed": self.seed, **attacker.settings}
-        x, y = self.x[todo], self.y[todo]
+        x, y = self.x[todo], self.posed_y[todo]
         if attacker.entry.kind == "minimum":
             return function(self.oracle, x, y, self.norm, **given)
         threat = threat_of(self.norm, eps, x)

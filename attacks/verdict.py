@@ -46,7 +46,8 @@ def judge(
     """Judge perturbed images by the original model, in eval mode and IEEE float32.
 
     Broken means: finite, inside [0, 1], within `eps` of the original (tolerance 1e-6), and
-    misclassified with the wrong class ahead by more than 1e-6 of the largest |logit|.
+    misclassified with the wrong class ahead by more than 1e-6 of the largest |logit|; of a view,
+    such as a targeted one, broken by the problem that it poses.
 
     Args:
         oracle: the model.
@@ -62,7 +63,8 @@ def judge(
     logits = oracle.judged(x_adv, keys)
     flat = x_adv.flatten(1)
     feasible = (flat.amin(dim=1) >= 0) & (flat.amax(dim=1) <= 1) & (distance <= eps + TOLERANCE)
-    outcome = (feasible & is_broken(logits, y)).int() * BROKEN
+    posed, label = oracle.problem(logits, y, keys)
+    outcome = (feasible & is_broken(posed, label)).int() * BROKEN
     outcome[~logits.isfinite().all(dim=1)] = ERROR
     top = logits.softmax(dim=1).max(dim=1)
-    return Judgement(outcome, top.indices, top.values, margin(logits, y), distance)
+    return Judgement(outcome, top.indices, top.values, margin(posed, label), distance)
