@@ -16,6 +16,7 @@ from .measure import Images, Measured
 SHOWN = 12
 FOOLED = 4  # classes; each from noise and from a blank
 STARTS = ("noise", "blank")
+CONFIDENCE = 0.99
 
 
 def broken_examples(
@@ -60,11 +61,21 @@ def fooling_images(images: Images, classes: int, seed: int) -> dict[str, np.ndar
     every = torch.arange(classes, device=images.device)
     rank = keyed.stream(every, seed, "fooling classes").argsort(stable=True)
     target = every[rank[:FOOLED]].sort().values
+    shape = images.x.shape[1:]
     parts = [
-        fool(images.oracle, target, start=start, shape=images.x.shape[1:], keys=target, seed=seed)
+        fool(
+            images.oracle,
+            target,
+            start=start,
+            shape=shape,
+            confidence=CONFIDENCE,
+            keys=target,
+            seed=seed,
+        )
         for start in STARTS
     ]
     return {
+        "asked": np.array(CONFIDENCE),
         "start": np.repeat(np.array(STARTS), len(target)),
         "target": np.tile(_array(target), len(STARTS)),
         **{name: np.concatenate([_array(getattr(part, name)) for part in parts])
