@@ -72,8 +72,8 @@ def moving(grad: Tensor, state: Tensor) -> Tensor:
     A zero gradient says nothing about where to go: a saturated or masked network would stop the
     search at its first point.
     """
-    low, high = grad.flatten(1).aminmax(dim=1)
-    still = (low == 0) & (high == 0)
+    flat = grad.flatten(1)
+    still = (flat.amin(dim=1) == 0) & (flat.amax(dim=1) == 0)
     if not still.any():
         return grad
     grad = grad.clone()
@@ -102,10 +102,11 @@ def share_left(
     logits = oracle.logits(x, keys)
     clean = margin(logits, y)
     left = torch.full_like(clean, torch.inf)
-    if closest is not None:
-        # An example that stands on the boundary already has no margin to take a share of.
-        known = closest.flatten(1).isfinite().all(dim=1) & (clean < 0)
-        known = known.nonzero()[:, 0]
+    if closest is None:
+        return clean, left, logits
+    # An example that stands on the boundary already has no margin to take a share of.
+    known = (closest.flatten(1).isfinite().all(dim=1) & (clean < 0)).nonzero()[:, 0]
+    if len(known):
         logits[known] = oracle.logits(closest[known], keys[known])
         left[known] = margin(logits[known], y[known]) / clean[known]
     return clean, left, logits

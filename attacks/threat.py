@@ -112,7 +112,8 @@ def project(x_adv: Tensor, x: Tensor, norm: str, radius: Tensor) -> Tensor:
     """`ThreatModel.project` with a budget of its own for each image, `radius` (N,)."""
     if norm == "linf":
         reach = column(radius, x)
-        return torch.clamp(x_adv, x - reach, x + reach).clamp_(0, 1)
+        low = x - reach  # written over: at this size, a fresh tensor costs more than arithmetic
+        return torch.clamp(x_adv, low, x + reach, out=low).clamp_(0, 1)
     reach = radius.double()[:, None] * INSIDE
     if norm == "l2":
         return (x + _scale_into_l2(x_adv - x, x, reach)).clamp(0, 1)

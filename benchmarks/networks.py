@@ -25,7 +25,7 @@ from pipeline import data, train
 from pipeline.base.config import load as load_config
 from pipeline.base.networks import load_network
 from pipeline.base.splits import load_split
-from pipeline.base.store import Place, write_text
+from pipeline.base.store import Place, fingerprint, write_text
 from pipeline.measure import subset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,24 +125,22 @@ def load(name: str, count: int | None = None) -> Subject:
 
 
 def prepare(data_set: str, network: str) -> Place:
-    """The folder with the data set and the network, made unless they are there as described."""
+    """The folder with the data set and the network, made first if there is none as described."""
     chosen = SETS[data_set]
     described = yaml.safe_load((ROOT / chosen["origin"]).read_text())
     for section in ("data", "recipe"):
         described[section] |= chosen.get(section, {})
     described["networks"] = chosen["networks"]
-    text = yaml.safe_dump(described, sort_keys=False)
-    place = Place(TRAINED / data_set)
-    params = place.folder / "params.yaml"
-    if not params.exists() or params.read_text() != text:
-        for left in (place.data, *place.artifacts.glob("networks/*/network.pt")):
-            left.unlink(missing_ok=True)
-        write_text(params, text)
-    config = load_config(params)
+    # What else stands in the file does not change a network.
+    key = fingerprint([described[section] for section in ("data", "recipe", "networks")])
+    place = Place(TRAINED / f"{data_set}-{key}")
+    if (place.network(network) / "network.pt").exists():
+        return place
+    write_text(place.folder / "params.yaml", yaml.safe_dump(described, sort_keys=False))
+    config = load_config(place.folder / "params.yaml")
     if not place.data.exists():
         data.run(place, config)
-    if not (place.network(network) / "network.pt").exists():
-        train.run(place, config, network)
+    train.run(place, config, network)
     return place
 
 

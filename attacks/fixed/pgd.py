@@ -10,7 +10,7 @@ from torch import Tensor
 from .. import keyed
 from ..losses import LOSSES, gap, likeliest_wrong
 from ..oracle import Oracle
-from ..search import Trail, first_points, moving
+from ..search import Trail, first_points, moving, those
 from ..threat import ThreatModel, column, length
 
 
@@ -71,22 +71,22 @@ def pgd(
         aim = aims[run % len(aims)]
         climbed = LOSSES[loss] if aim is None else gap
         labels = (y,) if aim is None else (y, aim)
-        velocity = torch.zeros_like(point)
+        base, velocity = x[rows], torch.zeros_like(point)
         for step in range(steps):
             given = [each[rows] for each in labels]
             seen = oracle.ascent(point, keys[rows], climbed, *given)
             stay = trail.see(rows, point, seen.logits, y[rows], seen.loss)
-            rows, point, grad = rows[stay], point[stay], seen.grad[stay]
+            rows, base, point, grad = those(stay, rows, base, point, seen.grad)
             if len(rows) == 0:
                 break
             grad = moving(grad, keyed.stream(state[rows], step))
             if momentum:
                 size = length(grad.double(), "l1").float()
-                velocity = momentum * velocity[stay] + grad / column(size, grad)
+                velocity = momentum * those(stay, velocity)[0] + grad / column(size, grad)
                 grad = velocity
             near = threat[rows]
-            step_length = near.eps * (step_size / steps)
-            point = near.project(point + step_length * near.steepest(grad), x[rows])
+            move = near.steepest(grad).mul_(near.eps * (step_size / steps))
+            point = near.project(move.add_(point), base)
         if len(rows):
             logits = oracle.logits(point, keys[rows])
             trail.see(rows, point, logits, y[rows], climbed(logits, *[e[rows] for e in labels]))
