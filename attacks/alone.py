@@ -112,13 +112,18 @@ class Diagnosis:
             rungs.append(Rung(number, int(one.broken[row].sum()), missing))
         return rungs
 
+    def more(self, ladder: str) -> int | None:
+        """Images that twice the steps or restarts break and no attack of the suite does."""
+        suite = [one for one in self.compared if one.role == SUITE]
+        last = [label for _, label in self.ladders.get(ladder, [])[-1:]]
+        return _only([one for one in self.alone if one.label in last], suite, self.eps)
+
     def flags(self) -> list[Flag]:
         """Whatever compares attacks, judged."""
         climbing = [a for a in self.compared if a.gradients and not a.single_step]
         steps = [a for a in self.compared if a.single_step]
         gradients = [a for a in self.compared if a.gradients]
         free = [a for a in self.compared if not a.gradients]
-        suite = [a for a in self.compared if a.role == SUITE]
         counts = {
             "n": self.n,
             "single_step": _only(steps, climbing, self.eps),
@@ -126,10 +131,7 @@ class Diagnosis:
             "not_monotone": max(map(_lost, self._repeated()), default=None),
         }
         flags = counted(counts, ["single_step", "black_box", "not_monotone"])
-        named = {one.label: one for one in self.alone}
-        for ladder in LADDERS:
-            last = [named[label] for _, label in self.ladders.get(ladder, [])[-1:]]
-            flags.append(doubled(ladder, _only(last, suite, self.eps), self.n))
+        flags += [doubled(ladder, self.more(ladder), self.n) for ladder in LADDERS]
         rungs = self.rungs("steps") if self.ladders else []
         before, after = [rung[1:] for rung in rungs[-2:]] if len(rungs) > 1 else (None, None)
         return [*flags, settled(before, after, self.n)]

@@ -142,7 +142,12 @@ def counted(counts: Mapping[str, int | None], names: Sequence[str] = tuple(SIGNS
     return [SIGNS[name].judge(counts.get(name), n) for name in names]
 
 
-def unbounded(counts: Mapping[str, int | None]) -> Flag:
+def large_balls(counts: Mapping[str, int | None]) -> list[Flag]:
+    """The flags of attacks with ε as large as the box, and half as large."""
+    return [_unbounded(counts), _large(counts)]
+
+
+def _unbounded(counts: Mapping[str, int | None]) -> Flag:
     """With the whole box as its ball, an attack must break every image, where one can be broken.
 
     Counts: `unbounded`, images that survived; `constant_class`, whether every image that was asked
@@ -159,7 +164,7 @@ def unbounded(counts: Mapping[str, int | None]) -> Flag:
     return Flag(UNBOUNDED, formula, status, f"{count} of {n} images")
 
 
-def large(counts: Mapping[str, int | None]) -> Flag:
+def _large(counts: Mapping[str, int | None]) -> Flag:
     """At half the box's diameter the grey image lies in every ball: one class alone can survive.
 
     Counts: `large`, images that survived; `majority`, those of the most frequent label.

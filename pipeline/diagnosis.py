@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from attacks.diagnosis import is_single_step, plan
+from attacks.observe import Counts, observe
 from attacks.registry import L_NORMS, Attacker
-from attacks.signs import Counts, observe
 
 from .base.errors import UserError
 from .base.store import Place, fingerprint, read_npz, write_json, write_npz

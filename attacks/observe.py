@@ -1,0 +1,185 @@
+"""What a network does that makes attacks fail for the wrong reason, counted in images.
+
+Judged by `flags`. Costs a few passes on each image.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from . import keyed
+from .losses import Loss, margin
+from .noise import in_ball
+from .oracle import Oracle
+from .registry import L_NORMS, Attacker, largest_eps
+from .suite import run_suite
+from .threat import ThreatModel
+from .verdict import BROKEN
+
+TINY = 2.0**-13
+COMPANY = 1e-3
+FRAGILE = 1e-5
+
+Counts = dict[str, int | None]
+
+
+def observe(
+    oracle: Oracle,
+    x: Tensor,
+    y: Tensor,
+    keys: Tensor,
+    norm: str,
+    eps: float,
+    attackers: Sequence[Attacker],
+    witnesses: tuple[Tensor, ...],
+    *,
+    seed: int = 0,
+) -> Counts:
+    """What the model itself and its broken images tell, whatever each attack broke.
+
+    Args:
+        oracle: the model.
+        x, y, keys: images (N, C, H, W) that it reads rightly, labels and indices (N,).
+        norm, eps: of the threat; one budget.
+        attackers: run with large budgets.
+        witnesses: images (M, C, H, W) that were broken, their labels and indices (M,).
+        seed: of every random draw.
+
+    Returns:
+        Counts of images by the names of `flags.SIGNS`, and those that `flags.large_balls` reads;
+        `n` is how many there are.
+    """
+    counts: Counts = {"n": len(x)}
+    if len(x):
+        counts |= of_model(oracle, x, y, keys, norm, eps, seed)
+        counts |= of_large_balls(oracle, x, y, keys, norm, attackers, seed)
+        if not counts["random"] and not counts["company"]:  # else another pass differs anyway
+            counts |= of_witnesses(oracle, *witnesses)
+    return counts
+
+
+def of_model(
+    oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, norm: str, eps: float, seed: int
+) -> Counts:
+    """Gradients that are zero, logits that saturate, answers that stand still or will not.
+
+    Returns:
+        Counts of images: zero, saturated, constant, random, company (names of `flags.SIGNS`); None
+        for what a random answer leaves open.
+    """
+    state = keyed.stream(keys, seed, "signs")
+    zero = clean = _still(oracle, x, y, keys, margin)
+    if norm in L_NORMS:
+        threat = ThreatModel(norm, eps)
+        inside = threat.project(x + in_ball(state, tuple(x.shape[1:]), threat), x)
+        zero = clean | _still(oracle, inside, y, keys, margin)
+    saturated = _still(oracle, x, y, keys, _cross_entropy) & ~clean
+    logits = oracle.logits(x, keys)
+    random = _differ(logits, _asked_with_other_luck(oracle, x, keys, seed), 0)
+    counts: Counts = {
+        "zero": int(zero.sum()),
+        "saturated": int(saturated.sum()),
+        "random": int(random.sum()),
+        "constant": None,
+        "company": None,
+    }
+    if not random.any():
+        step = TINY * keyed.signs(keyed.stream(state, "tiny"), x.shape[1:])
+        moved = torch.where((x + step >= 0) & (x + step <= 1), x + step, x - step)
+        if not oracle.levels:  # rounding to levels undoes tiny changes
+            same = (oracle.logits(moved, keys) == logits).all(dim=1)
+            counts["constant"] = int(same.sum())
+        # Every other image leaves the batch.
+        apart = torch.empty_like(logits)
+        for part in (slice(0, None, 2), slice(1, None, 2)):
+            if len(x[part]):
+                apart[part] = oracle.logits(x[part], keys[part])
+        counts["company"] = int(_differ(logits, apart, COMPANY).sum())
+    return counts
+
+
+def _still(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, loss: Loss) -> Tensor:
+    """Where the gradient is zero, (N,) bool; everywhere, if the model has none to give."""
+    try:
+        grad = oracle.ascent(x, keys, loss, y).grad
+    except RuntimeError:  # what autograd raises; the attacks tell it as their error
+        return torch.ones_like(y, dtype=torch.bool)
+    return (grad == 0).flatten(1).all(dim=1)
+
+
+def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    return torch.nn.functional.cross_entropy(logits, y, reduction="none")
+
+
+def _asked_with_other_luck(oracle: Oracle, x: Tensor, keys: Tensor, seed: int) -> Tensor:
+    """Logits of a second pass, with torch's global generator in another state."""
+    devices = [x.device] if x.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed + 1)
+        return oracle.logits(x, keys)
+
+
+def _differ(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Whose logits (N, K) differ by more than `share` of the largest |logit|, (N,) bool."""
+    return (first - second).abs().amax(dim=1) > share * first.abs().amax(dim=1)
+
+
+def of_large_balls(
+    oracle: Oracle,
+    x: Tensor,
+    y: Tensor,
+    keys: Tensor,
+    norm: str,
+    attackers: Sequence[Attacker],
+    seed: int,
+) -> Counts:
+    """What the attacks leave when the ball holds grey, and when it holds the whole box.
+
+    Returns:
+        unbounded, large: images that survive; majority: those of the most frequent label;
+        constant_class: 1 if the network gives one class to all of these images, black, grey and
+        white.
+    """
+    if norm not in L_NORMS:
+        return {}
+    whole = largest_eps(norm, x[0].numel())
+    grid = [whole / 2, whole]
+    # Here everything falls to the first: not to one that would look for the nearest image.
+    attackers = sorted(attackers, key=lambda attacker: attacker.entry.kind == "minimum")
+    found = run_suite(oracle, x, y, norm, grid, attackers, keys=keys, seed=seed)
+    outcome = found.rows["outcome"].view(2, len(attackers), -1)
+    survived = (outcome != BROKEN).all(dim=1).sum(dim=1).tolist()
+    plain = torch.stack([torch.full_like(x[0], level) for level in (0.0, 0.5, 1.0)])
+    whose = torch.cat([keys, keys[:1].expand(len(plain))])
+    classes = oracle.logits(torch.cat([x, plain]), whose).argmax(dim=1).unique()
+    return {
+        "large": survived[0],
+        "unbounded": survived[1],
+        "majority": int(y.bincount().max()),
+        "constant_class": int(len(classes) == 1),
+    }
+
+
+def of_witnesses(oracle: Oracle, x_adv: Tensor, y: Tensor, keys: Tensor) -> Counts:
+    """Broken images whose verdict hangs by a thread, or on float32.
+
+    Returns:
+        fragile, precision; the latter None where the model cannot be run in float64.
+    """
+    if len(x_adv) == 0:
+        return {"fragile": 0, "precision": 0}
+    logits = oracle.judged(x_adv, keys)
+    lead = margin(logits, y) / logits.abs().amax(dim=1)
+    counts: Counts = {"fragile": int((lead < FRAGILE).sum()), "precision": None}
+    if oracle.draws:  # one pass is no majority
+        return counts
+    try:
+        exact = Oracle(copy.deepcopy(oracle.model).double(), slots=oracle.slots)
+        counts["precision"] = int((margin(exact.judged(x_adv.double(), keys), y) <= 0).sum())
+    except (RuntimeError, TypeError):  # no float64 on the device, or in the model's own code
+        pass
+    return counts
