@@ -8,14 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .ensembles import ENSEMBLES, NEED_DRAWS
 from .errors import ThreatError
 from .flags import NOT_RUN, Flag, raised
 from .geometry import Threat
 from .oracle import SLOTS, Oracle
-from .registry import ATTACKS, Attacker, resolve
+from .registry import ATTACKS, Attacker, UnknownAttackError, resolve
 from .signs import signs as look_for_signs
 from .suite import SuiteResult, Witnesses, run_suite
 from .verdict import BROKEN, ERROR
+from .views.levels import Levels, check_grid
+from .views.randomized import Randomized
+from .views.targeted import Targeted
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,20 @@ class Result:
         attackers: the attacks that were run, in order.
         suite: verdict rows, witnesses and errors.
         signs: what was looked for that would make the result doubtful, and what was found.
+        targets: (N,) the classes that images were to be driven into, None for any wrong one.
+        draws: over how many random draws each verdict is the majority; None: deterministic.
+        levels: grey levels of the perturbed images; None where any pixel value will do.
+        weak: only attacks without gradients were run, and the bound is weak for it.
     """
 
     threat: Threat
     attackers: list[Attacker]
     suite: SuiteResult
     signs: list[Flag] = field(default_factory=list)
+    targets: Tensor | None = None
+    draws: int | None = None
+    levels: int | None = None
+    weak: bool = False
 
     @property
     def flags(self) -> list[Flag]:
@@ -41,7 +53,10 @@ class Result:
 
     @property
     def broken(self) -> Tensor:
-        """(N,) bool: wrong when clean, or broken by any attack (worst case per example)."""
+        """(N,) bool: wrong when clean, or broken by any attack (worst case per example).
+
+        With targets: read as its target when clean, or driven there.
+        """
         return self._by_example(BROKEN).any(dim=0)
 
     @property
@@ -80,11 +95,18 @@ class Result:
         lines = [
             f"{self.threat.norm} eps {self.threat.eps:g}, {count} images",
             f"clean accuracy  {self.clean_acc:.1%}",
-            f"robust accuracy {self.robust_acc:.1%} at most (survived every attack below)",
         ]
-        if bool(self.errors.any()):
-            low, high = self.robust_interval
-            lines[-1] = f"robust accuracy INCOMPLETE: {low:.1%} to {high:.1%} at most"
+        low, high = self.robust_interval
+        what = "robust accuracy" if self.targets is None else "kept from target"
+        lines.append(f"{what} {high:.1%} at most (survived every attack below)")
+        if low != high:
+            lines[-1] = f"{what} INCOMPLETE: {low:.1%} to {high:.1%} at most"
+        if self.weak:
+            lines.append("a weak bound: no attack used gradients")
+        if self.draws:
+            lines.append(f"each verdict is the majority over {self.draws} random draws")
+        if self.levels:
+            lines.append(f"perturbed images have {self.levels} levels")
         credited = self.witnesses.attack.bincount(minlength=len(self.attackers))
         for attacker, number in zip(self.attackers, credited.tolist(), strict=True):
             lines.append(f"  {attacker.label}: broke {number}")
@@ -107,6 +129,11 @@ def evaluate(
     seed: int = 0,
     slots: int = SLOTS,
     signs: int = 200,
+    targets: Tensor | None = None,
+    draws: int | None = None,
+    levels: int | None = None,
+    gradients: bool = True,
+    search: nn.Module | None = None,
 ) -> Result:
     """Attack every image under one threat model and judge what was found.
 
@@ -121,23 +148,77 @@ def evaluate(
         seed: of every random draw.
         slots: images per pass.
         signs: on how many of the images signs of hidden gradients are looked for (a keyed subset);
-            0 looks for none.
+            0 looks for none. None are looked for with targets.
+        targets: (N,) the class each image is to be driven into; broken is then what is predicted
+            as its target, an image that already was at distance 0, and robust accuracy is the
+            share not driven there.
+        draws: for a model that answers at random, over how many draws gradients are averaged and
+            each verdict is the majority (see `views.randomized`).
+        levels: perturbed images are to have so many levels per pixel, 256 for 8-bit files; x must.
+        gradients: False for a model that has none to give: of an ensemble's name Square remains
+            (of a transformation, the grid).
+        search: what attacks ask in place of the model: made faster, or differentiable by `bpda`.
 
     Raises:
-        ModelError: if the model cannot be judged, before any attack.
-        ThreatError: if the threat model has a budget for each example.
-        UnknownAttackError: if the ensemble names what does not exist or cannot do the norm.
+        ModelError: if the model cannot be judged, before any attack; if it answers at random and
+            no draws are given.
+        ThreatError: if the threat model has a budget for each example, or targets, draws or levels
+            make no sense.
+        UnknownAttackError: if the ensemble names what does not exist, cannot do the norm, needs
+            gradients that the model lacks, or draws that are not given.
     """
-    if isinstance(ensemble, str) and ensemble in ATTACKS:
-        ensemble = [{"attack": ensemble}]
     if not isinstance(threat.eps, float | int):
         raise ThreatError("evaluate takes one eps for all examples; a grid is run_suite's")
-    attackers = resolve(ensemble, threat.norm)
-    oracle = Oracle(model, slots=slots)
+    attackers = _attackers(ensemble, threat.norm, gradients, draws)
+    keys = (torch.arange(len(x)) if keys is None else keys).to(x.device)
+    oracle = Oracle(model, slots=slots, search=search)
+    if draws is not None:
+        oracle = Randomized(model, draws, seed=seed, slots=slots, search=search)
+    if levels is not None:
+        check_grid(x, threat.norm, [threat.eps], levels)
+        oracle = Levels(oracle, levels)
+    if targets is not None:
+        _check_targets(targets, y)
+        oracle = Targeted(oracle, keys, targets.to(x.device))
     found = run_suite(oracle, x, y, threat.norm, [threat.eps], attackers, keys=keys, seed=seed)
     seen = []
-    if signs:
-        keys = torch.arange(len(x)) if keys is None else keys
-        where = keys.to(x.device)
-        seen = look_for_signs(oracle, x, y, where, threat, attackers, found, seed=seed, count=signs)
-    return Result(threat, attackers, found, seen)
+    if signs and targets is None:
+        seen = look_for_signs(oracle, x, y, keys, threat, attackers, found, seed=seed, count=signs)
+    return Result(threat, attackers, found, seen, targets, draws, levels, not gradients)
+
+
+def _attackers(
+    ensemble: str | list[dict[str, Any]], norm: str, gradients: bool, draws: int | None
+) -> list[Attacker]:
+    if isinstance(ensemble, str) and ensemble in NEED_DRAWS and draws is None:
+        raise UnknownAttackError(
+            f"the ensemble {ensemble!r} is for models that answer at random: say over how many "
+            "draws, as in draws=20"
+        )
+    if isinstance(ensemble, str) and ensemble in ENSEMBLES and not gradients:
+        able = [name for name, e in ATTACKS.items() if not e.gradients and norm in e.norms]
+        return resolve([{"attack": name} for name in able], norm)
+    if isinstance(ensemble, str) and ensemble in ATTACKS:
+        ensemble = [{"attack": ensemble}]
+    attackers = resolve(ensemble, norm)
+    # What a user's own attack asks for is not known.
+    needing = [a.label for a in attackers if a.entry.gradients and ":" not in a.attack]
+    if needing and not gradients:
+        raise UnknownAttackError(
+            f"{', '.join(needing)} needs gradients, which this model is said not to have "
+            "(gradients=False); square does without"
+        )
+    return attackers
+
+
+def _check_targets(targets: Tensor, y: Tensor) -> None:
+    if targets.shape != y.shape or targets.dtype != torch.int64:
+        raise ThreatError(
+            f"targets must be one int64 class for each image, {tuple(y.shape)}, "
+            f"got {targets.dtype} {tuple(targets.shape)}"
+        )
+    own = (targets.to(y.device) == y).nonzero()[:, 0]
+    if len(own):
+        raise ThreatError(
+            f"image {int(own[0])} is to be driven into its own label, {int(y[own[0]])}"
+        )

@@ -49,9 +49,11 @@ class Oracle:
 
     Attributes:
         draws: over how many random draws an answer is taken; None for a deterministic model.
+        levels: how many values a pixel can have; None where any in [0, 1] will do.
     """
 
     draws: int | None = None
+    levels: int | None = None
 
     def __init__(
         self, model: nn.Module, *, slots: int = SLOTS, search: nn.Module | None = None

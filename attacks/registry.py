@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .beyond.kinds import KINDS
+from .ensembles import ENSEMBLES
 
 L_NORMS = ("linf", "l2", "l1")
 TRANSFORMATIONS = tuple(KINDS)
@@ -78,19 +79,6 @@ NOISE: dict[str, Entry] = {
     # In L2 a Gaussian scaled to the ball is `surface`, draw for draw.
     "gaussian": Entry(".noise", "gaussian", "noise", ("linf", "l1"), gradients=False),
     "random": Entry(".beyond.random", "random", "noise", TRANSFORMATIONS, gradients=False),
-}
-
-# Of a transformation, whichever ensemble is named: an entry that cannot do a norm is left out.
-_BEYOND = [{"attack": "grid"}, {"attack": "steepest"}]
-
-# What a suite's `attacks:` may name in place of a list.
-ENSEMBLES: dict[str, list[dict[str, Any]]] = {
-    "fast": [
-        {"attack": "fgsm"},
-        {"attack": "pgd", "steps": 20, "loss": "margin"},
-        {"attack": "pgd", "name": "pgd_restarts", "steps": 40, "restarts": 2},
-        *_BEYOND,
-    ],
 }
 
 # Parameters of the signature that are not settings.

@@ -32,7 +32,7 @@ class Levels(View):
 
     def __init__(self, inner: Oracle, levels: int) -> None:
         super().__init__(inner)
-        self.levels = levels
+        self.levels: int = levels
 
     def logits(self, x: Tensor, keys: Tensor, *, count: bool = True) -> Tensor:
         return self.inner.logits(rounded(x, self.levels), keys, count=count)

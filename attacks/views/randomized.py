@@ -43,7 +43,6 @@ class Randomized(Oracle):
     Args:
         model: maps images (N, C, H, W) in [0, 1] to logits (N, K), differently each time.
         draws: how many, >= 2.
-        x: images such as will be asked; only their shape and device matter.
         seed: of every draw.
         slots: images per pass, at most.
         search: what attacks ask in place of the model.
@@ -56,7 +55,6 @@ class Randomized(Oracle):
         self,
         model: nn.Module,
         draws: int,
-        x: Tensor,
         *,
         seed: int = 0,
         slots: int = SLOTS,
@@ -67,8 +65,7 @@ class Randomized(Oracle):
         super().__init__(model, slots=min(draws, slots), search=search)
         self.draws: int = draws
         self._seed = seed
-        if self._drawn_once_per_pass(x):
-            self.slots = 1
+        self._probed = False
 
     def logits(self, x: Tensor, keys: Tensor, *, count: bool = True) -> Tensor:
         """`Oracle.logits`: means over draws, where classes that these do not tell apart tie."""
@@ -120,6 +117,10 @@ class Randomized(Oracle):
         self, purpose: str, keys: Tensor, ask: Callable[..., Answer], x: Tensor, *rows: Tensor
     ) -> list[Answer]:
         """What `ask` finds from `draws` copies of each image and row, the generators seeded."""
+        if not self._probed:
+            self._probed = True
+            if self._drawn_once_per_pass(x):
+                self.slots = 1
         answers = []
         states = keyed.stream(keys, self._seed, purpose, keyed.digest(x)).tolist()
         for number, state in enumerate(states):
@@ -129,7 +130,10 @@ class Randomized(Oracle):
         return answers
 
     def _drawn_once_per_pass(self, x: Tensor) -> bool:
-        """Whether copies in one pass agree more than copies in different passes."""
+        """Whether copies in one pass agree more than copies in different passes.
+
+        Asked of noise shaped like `x`, so that it does not depend on which images come first.
+        """
         noise = keyed.uniform(keyed.stream(torch.zeros(1), "probe"), x.shape[1:]).to(x)
         copies = noise.expand(self.slots, *x.shape[1:])
         passes = []

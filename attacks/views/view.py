@@ -19,7 +19,7 @@ class View(Oracle):
     def __init__(self, inner: Oracle) -> None:
         self.inner = inner
         self.model, self.search = inner.model, inner.search
-        self.slots, self.draws = inner.slots, inner.draws
+        self.slots, self.draws, self.levels = inner.slots, inner.draws, inner.levels
 
     def logits(self, x: Tensor, keys: Tensor, *, count: bool = True) -> Tensor:
         return self.inner.logits(x, keys, count=count)

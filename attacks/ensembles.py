@@ -1,0 +1,70 @@
+"""Ensembles: what a suite's `attacks:` may name in place of a list. Plain data, no torch.
+
+An entry that cannot do a suite's norm is left out, so one list serves every norm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Attacks = list[dict[str, Any]]
+
+_BEYOND: Attacks = [{"attack": "grid"}, {"attack": "steepest"}]
+
+# For daily work: what an undefended network falls to, and a fair guess at a defended one.
+_FAST: Attacks = [
+    {"attack": "fgsm"},
+    {"attack": "pgd", "steps": 20, "loss": "margin"},
+    {"attack": "pgd", "name": "pgd_restarts", "steps": 40, "restarts": 2},
+    *_BEYOND,
+]
+
+# What a headline rests on.
+_STANDARD: Attacks = [
+    {"attack": "multitargeted", "name": "first", "targets": 1, "steps": 10},
+    {"attack": "multitargeted", "name": "likely", "targets": 3, "steps": 20, "within": 0.6},
+    {"attack": "multitargeted", "name": "all", "targets": 9, "steps": 40, "within": 0.3},
+    {
+        "attack": "multitargeted",
+        "name": "closest",
+        "targets": 9,
+        "restarts": 3,
+        "steps": 50,
+        "within": 0.1,
+    },
+    {"attack": "apgd_l1", "name": "first", "steps": 30},
+    {"attack": "apgd_l1", "name": "all", "targets": 5, "steps": 100},
+    {"attack": "square", "race": True},
+    *_BEYOND,
+]
+
+# AutoAttack's standard version as published (Croce and Hein 2020, arXiv:2003.01690; in L1, 2021,
+# arXiv:2103.01208): its attacks, iterations, targets and queries, in its order.
+_AUTOATTACK: Attacks = [
+    {"attack": "apgd", "name": "apgd_ce", "steps": 100},
+    {"attack": "apgd", "name": "apgd_t", "steps": 100, "targets": 9, "loss": "dlr"},
+    {"attack": "apgd_l1", "name": "apgd_ce", "steps": 100, "restarts": 5},
+    {"attack": "apgd_l1", "name": "apgd_t", "steps": 100, "targets": 5, "loss": "dlr"},
+    {"attack": "fab", "name": "fab_t", "steps": 100, "targets": 9, "patience": 100},
+    {"attack": "square", "queries": 5000},
+]
+
+# AutoAttack's version for models that answer at random, as published: with draws=20 its gradients
+# are means over as many draws as there (see `views.randomized`).
+_RANDOMIZED: Attacks = [
+    {"attack": "apgd", "name": "apgd_ce", "steps": 100},
+    {"attack": "apgd", "name": "apgd_dlr", "steps": 100, "loss": "dlr"},
+    {"attack": "apgd_l1", "name": "apgd_ce", "steps": 100},
+    {"attack": "apgd_l1", "name": "apgd_dlr", "steps": 100, "loss": "dlr"},
+    *_BEYOND,
+]
+
+ENSEMBLES: dict[str, Attacks] = {
+    "fast": _FAST,
+    "standard": _STANDARD,
+    "autoattack": _AUTOATTACK,
+    "randomized": _RANDOMIZED,
+}
+
+# Those that mean nothing before it is said over how many draws an answer is taken.
+NEED_DRAWS = ("randomized",)
