@@ -58,7 +58,7 @@ def config(networks: dict[str, tuple[float, float, float]] | None = None, **chan
         "noise": SimpleNamespace(kinds=KINDS, draws=100, eps=NOISE),
         "memorize": SimpleNamespace(networks=names[:1], corruptions=dict(CORRUPTIONS), epochs=30),
         "headline": SimpleNamespace(suite="linf", eps=0.1),
-        "evaluation": SimpleNamespace(samples=None, seed=0, slots=64),
+        "evaluation": SimpleNamespace(samples=None, seed=0, slots=64, diagnosis=200),
     }
     return SimpleNamespace(**(values | changes))
 
@@ -94,7 +94,9 @@ def write(
             write_verdicts(
                 place.noise(name, suite), name, suite, y, wrong, noise, NOISE[norm], cascade=False
             )
+            write_diagnosis(place.attack(name, suite), y, wrong, attack, grid)
             _write_gallery(place, name, suite, x, y, wrong, pgd, grid)
+            _write_fooling(place, name, suite)
             for at in (place.attack(name, suite), place.noise(name, suite)):
                 _write_run(at, name, suite, norm)
     first = next(iter(networks or NETWORKS))
@@ -178,6 +180,59 @@ def write_verdicts(
         eps_grid=np.array(grid),
         shape=np.array(SHAPE),
     )
+
+
+def write_diagnosis(
+    folder: Path,
+    y: np.ndarray,
+    wrong: np.ndarray,
+    thresholds: dict[str, np.ndarray],
+    grid: list[float],
+) -> None:
+    """Each attack alone at the middle and the largest eps; a PGD of any length does the same."""
+    n, middle = len(y), grid[len(grid) // 2]
+    attacks = {"fgsm": (thresholds["fgsm"], "suite", [middle, grid[-1]])}
+    attacks["pgd"] = (thresholds["pgd"], "suite", [middle, grid[-1]])
+    attacks["square"] = (1.5 * thresholds["pgd"], "probe", [middle])
+    for more in ("10 steps", "20 steps", "80 steps", "2 restarts"):
+        attacks[f"pgd, {more}"] = (thresholds["pgd"], "ladder", [middle])
+    columns: dict[str, list[np.ndarray]] = {}
+    for code, (threshold, _, budgets) in enumerate(attacks.values()):
+        for eps in budgets:
+            row = {
+                "index": np.arange(n, dtype=np.int64) * 3,
+                "label": y.astype(np.int16),
+                "clean_pred": np.where(wrong, (y + 1) % 10, y).astype(np.int16),
+                "attack": np.full(n, code, np.int16),
+                "eps": np.full(n, eps),
+                "outcome": (wrong | (threshold <= eps)).astype(np.uint8),
+                "margin": (eps - threshold).astype(np.float32),
+            }
+            for key, column in row.items():
+                columns.setdefault(key, []).append(column)
+    names = list(attacks)
+    store.write_npz(
+        folder / "diagnosis.npz",
+        **{key: np.concatenate(parts) for key, parts in columns.items()},
+        compared_at=np.array(middle),
+        ball=np.array(True),
+        attack_names=np.array(names),
+        role=np.array([role for _, role, _ in attacks.values()]),
+        gradients=np.array([name != "square" for name in names]),
+        single_step=np.array([name == "fgsm" for name in names]),
+        steps=np.array([10, 20, 40, 80]),
+        steps_attack=np.array([3, 4, 1, 5]),
+        restarts=np.array([1, 2]),
+        restarts_attack=np.array([1, 6]),
+    )
+    store.write_json(folder / "signs.json", SIGNS | {"n": int((~wrong).sum())})
+
+
+# What the attack stage counts in a healthy network, as far as it is not the number of images.
+SIGNS = {
+    "zero": 0, "saturated": 0, "constant": 0, "random": 0, "company": 0, "precision": 0,
+    "fragile": 0, "large": 10, "majority": 30, "unbounded": 0, "constant_class": 0,
+}  # fmt: skip
 
 
 def _blobs(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -301,6 +356,21 @@ def _write_gallery(
         noise_confidence=half + 0.3,
         adv_pred=(y[shown] + 3) % 10,
         adv_confidence=half + 0.1,
+    )
+
+
+def _write_fooling(place: Place, network: str, suite: str) -> None:
+    """Two classes from each start; those from a blank were not convincing."""
+    rng = np.random.default_rng(2)
+    store.write_npz(
+        place.attack(network, suite) / "fooling.npz",
+        asked=np.array(0.99),
+        start=np.array(["noise", "noise", "blank", "blank"]),
+        target=np.array([3, 8, 3, 8]),
+        x=rng.random((4, *SHAPE), np.float32),
+        prediction=np.array([3, 8, 3, 1]),
+        confidence=np.array([0.995, 0.991, 0.8, 0.1], np.float32),
+        reached=np.array([True, True, False, False]),
     )
 
 

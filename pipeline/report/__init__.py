@@ -36,6 +36,7 @@ def run(place: Place, config: Config) -> None:
     }
     drawn = [chart for suite in values["suites"] for chart in (suite.distances, suite.curves)]
     drawn += [section["chart"] for section in values["memorization"]] + [values["training"]]
+    drawn += [chart for part in values["alone"] for chart in part["charts"]]
     with store.replace_folder(place.reports / "figures") as folder:
         for chart in drawn:
             store.write_bytes(folder / f"{chart.name}.svg", chart.file)

@@ -1,7 +1,8 @@
 """Checks that a sceptic would make, as pure functions of stored results.
 
 A check that raises no flag proves nothing; one that does is a reason to doubt a number. What needs
-results that were not made is listed as NOT RUN, with what it would need.
+a diagnosis, where none was made, is listed as NOT RUN. Questions, formulas and thresholds that
+`evaluate` of the attack library asks too are those of attacks/flags.py.
 """
 
 from __future__ import annotations
@@ -12,14 +13,24 @@ from typing import Any
 
 import numpy as np
 
+from attacks.flags import (
+    FAIL,
+    NOT_RUN,
+    ORDER,
+    PASS,
+    SIGNS,
+    WARN,
+    Flag,
+    allowed,
+    counted,
+    large_balls,
+)
+
 from . import wording
 from .measures import Measure
 from .results import BROKEN, RUN, Cell, Results, Verdicts
 from .statistics import accuracy
 
-PASS, WARN, FAIL, NOT_RUN = "PASS", "WARN", "FAIL", "NOT RUN"
-ORDER = [FAIL, WARN, PASS, NOT_RUN]
-SMALL_SHARE = 0.01
 TOLERANCE = 1e-6
 FRAGILE = 1e-4  # in logits: what the verdict asks is relative to logits that are not stored
 
@@ -53,11 +64,6 @@ class Check:
         return worst.value if same else f"{worst.where}: {worst.value}"
 
 
-def allowed_images(n: int) -> int:
-    """One percent of the images, and never less than two: one image is no rate."""
-    return max(2, int(SMALL_SHARE * n))
-
-
 def checks(results: Results, found: dict[tuple[str, str], Measure]) -> list[Check]:
     """Every check, those that raised a flag first."""
     cells = [(cell, found[key]) for key, cell in results.cells.items()]
@@ -81,12 +87,7 @@ def checks(results: Results, found: dict[tuple[str, str], Measure]) -> list[Chec
             f"largest distance − ε; FAIL above {TOLERANCE:g}",
             each(_feasible),
         ),
-        Check(
-            "Does noise find what the attacks missed?",
-            "images broken by noise drawn at the same or a smaller ε and by no attack; "
-            "WARN from 1, FAIL above max(1 %, 2 images)",
-            each(_noise_only),
-        ),
+        Check(SIGNS["noise_only"].question, SIGNS["noise_only"].formula, each(_noise_only)),
         Check(
             "Does an undefended network fall?",
             "accuracy at the suite's largest ε, if trained without attacks; "
@@ -117,19 +118,29 @@ def checks(results: Results, found: dict[tuple[str, str], Measure]) -> list[Chec
             [Finding(f"{run['network']}", *_chance(run)) for run in _random_labels(results)],
         ),
     ]
-    made += [Check(question, needs, []) for question, needs in NEEDS_MORE]
+    made += _diagnosed(results)
     return sorted(made, key=lambda check: ORDER.index(check.status))
 
 
-NEEDS_MORE = [
-    ("Is an iterative attack at least as strong as a single step?", "needs each attack run alone"),
-    ("Does a larger ε always break more?", "needs each ε attacked alone, without the cascade"),
-    ("Do more steps or restarts change the result?", "needs a second run with both doubled"),
-    ("Is an attack without gradients no better?", "needs a black-box attack run alone"),
-    ("Are gradients zero, or not finite?", "needs the gradients at the test images"),
-    ("Does the network answer twice alike?", "needs repeated passes over the same images"),
-    ("Does an unbounded attack break everything?", "needs an attack with ε as large as the box"),
-]
+# Of the signs that the attack stage counts; the others are read from the verdicts themselves.
+COUNTED = ("zero", "saturated", "constant", "random", "company", "precision")
+
+
+def _diagnosed(results: Results) -> list[Check]:
+    """The checks that rest on the diagnosis of each cell, grouped by their question."""
+    found: dict[str, list[tuple[str, Flag]]] = {}
+    for cell in results.cells.values():
+        counts = counted(cell.signs, COUNTED)
+        for flag in [*cell.diagnosis.flags(), *counts, *large_balls(cell.signs)]:
+            found.setdefault(flag.question, []).append((f"{cell.network} × {cell.suite}", flag))
+    made = []
+    for question, of_cells in found.items():
+        run = [(where, flag) for where, flag in of_cells if flag.status != NOT_RUN]
+        formula = of_cells[0][1].formula
+        formula += "" if run else "; needs evaluation.diagnosis, or an attack to compare with"
+        findings = [Finding(where, flag.status, flag.value) for where, flag in run]
+        made.append(Check(question, formula, findings))
+    return made
 
 
 def counts(made: list[Check]) -> str:
@@ -160,9 +171,8 @@ def _excess(table: Verdicts) -> float:
 
 
 def _noise_only(cell: Cell, measure: Measure) -> tuple[str, str]:
-    count = int(measure.noise_only.max(initial=0))
-    status = FAIL if count > allowed_images(measure.n) else WARN if count else PASS
-    return status, wording.count(count, "image")
+    flag = SIGNS["noise_only"].judge(int(measure.noise_only.max(initial=0)), measure.n)
+    return flag.status, flag.value
 
 
 def _falls(measure: Measure) -> tuple[str, str]:
@@ -184,7 +194,7 @@ def _fragile(cell: Cell, measure: Measure) -> tuple[str, str]:
     rows = cell.attack.rows
     close = (rows["outcome"] == BROKEN) & (rows["margin"] < FRAGILE) & (rows["distance"] > 0)
     count = len(np.unique(rows["index"][close]))
-    return (WARN if count > allowed_images(measure.n) else PASS), wording.count(count, "image")
+    return (WARN if count > allowed(measure.n, 0.01) else PASS), wording.count(count, "image")
 
 
 def _stronger_attack(results: Results, cells: list[tuple[Cell, Measure]]) -> Iterable[Finding]:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import (
+    alone,
     charts,
     checks,
     claims,
     comparisons,
     epochs,
+    fooling,
     images,
     opening,
     provenance,
@@ -77,10 +79,12 @@ def content(
         "comparison": _comparison(first, head.eps),
         "checks": made,
         "check_counts": checks.counts(made),
+        "alone": [part for name in order if (part := alone.section(results, name))],
         "claims": claims.claims(results, first, head.eps),
         "files": provenance.files(place, results),
         "memorization": _memorization(results, chance),
         "training": epochs.training(results),
+        "fooling": fooling.fooling(place, results.networks, head.suite, results.data.classes),
         "recipes": provenance.recipes(results),
         "measured": provenance.measured(results, config),
         "machine": provenance.machine(results),

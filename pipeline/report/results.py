@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attacks.alone import Diagnosis
+
 from ..base import store
 from ..base.errors import UserError
 from ..base.store import Place
+from .diagnosed import arrange
 
 if TYPE_CHECKING:
     from ..base.config import Config
@@ -83,7 +86,10 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Cell:
-    """One network judged by one suite: attack and noise over the same images."""
+    """One network judged by one suite: attack and noise over the same images.
+
+    `diagnosis` and `signs` are empty where evaluation.diagnosis is 0.
+    """
 
     network: str
     suite: str
@@ -91,6 +97,8 @@ class Cell:
     attack: Verdicts
     noise: Verdicts
     gallery: dict[str, np.ndarray] = field(repr=False)
+    diagnosis: Diagnosis
+    signs: dict[str, int | None]
     run: dict[str, Any]
     noise_run: dict[str, Any]
 
@@ -123,7 +131,7 @@ def load(place: Place, config: Config) -> Results:
         UserError: a cell of the grid that params.yaml asks for is missing or does not fit.
     """
     cells = {
-        (network, suite): _cell(place, network, suite)
+        (network, suite): _cell(place, network, suite, config.evaluation.diagnosis > 0)
         for network in config.networks
         for suite in config.suites
     }
@@ -191,7 +199,7 @@ def _data_set(place: Place) -> DataSet:
         )
 
 
-def _cell(place: Place, network: str, suite: str) -> Cell:
+def _cell(place: Place, network: str, suite: str, diagnosed: bool) -> Cell:
     attack_at, noise_at = place.attack(network, suite), place.noise(network, suite)
     attack_name, noise_name = f"attack {network} x {suite}", f"noise {network} x {suite}"
     stored = _npz(attack_at / "verdicts.npz", attack_name)
@@ -204,6 +212,12 @@ def _cell(place: Place, network: str, suite: str) -> Cell:
         attack=attack,
         noise=noise,
         gallery=_npz(attack_at / "gallery.npz", attack_name),
+        diagnosis=(
+            arrange(_npz(attack_at / "diagnosis.npz", attack_name))
+            if diagnosed
+            else Diagnosis(0.0, 0, True, [], {})
+        ),
+        signs=_json(attack_at / "signs.json", attack_name) if diagnosed else {},
         run=_json(attack_at / "run.json", attack_name),
         noise_run=_json(noise_at / "run.json", noise_name),
     )

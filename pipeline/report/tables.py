@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..base import store
+from . import alone
 from .measures import Curve, Measure
 from .results import Results
 from .statistics import Accuracy, Estimate
@@ -26,6 +27,7 @@ def write(folder: Path, results: Results, found: Measures, summary: dict[str, An
         "networks": _networks(results, found),
         "curves": _curves(found),
         "memorization": _memorization(results),
+        "alone": alone.rows(results),
     }.items():
         text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n")
         store.write_text(folder / f"{name}.csv", text)
