@@ -56,6 +56,8 @@ test: $(VENV)/.ready ## Check style, types and behaviour
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@test ! -x $(PEERS)/bin/python \
+		|| OMP_NUM_THREADS=1 $(PEERS)/bin/python -m pytest tests/test_peers.py
 
 clean: ## Remove caches and unfinished work; results and data stay
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache build dist epsball.egg-info .work experiments/*/.work
