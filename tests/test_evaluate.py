@@ -1,0 +1,59 @@
+"""What evaluate runs and says for models that offer less than others."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from attacks import ThreatModel, evaluate
+from attacks.beyond.transformation import Transformation
+from attacks.ensembles import ENSEMBLES
+from attacks.registry import UnknownAttackError
+from networks import digits, trained
+
+
+class Opaque(nn.Module):
+    """A model whose gradient nobody may ask for."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            raise RuntimeError("no gradient here")
+        return trained()(x)
+
+
+@pytest.mark.parametrize("ensemble", sorted(set(ENSEMBLES) - {"randomized"}))
+def test_a_model_without_gradients_is_attacked_by_square_alone_and_the_bound_is_weak(
+    ensemble: str,
+) -> None:
+    _, _, x, y = digits()
+    threat = ThreatModel("linf", 0.2)
+    x, y = x[:12], y[:12]
+    result = evaluate(Opaque(), x, y, threat, ensemble, gradients=False, signs=0)
+    assert [attacker.attack for attacker in result.attackers] == ["square"]
+    assert result.broken.any()
+    assert (result.suite.rows["backwards"] == 0).all()
+    assert result.weak
+    assert "weak bound" in str(result)
+
+
+def test_without_gradients_a_transformation_is_searched_on_its_grid() -> None:
+    _, _, x, y = digits()
+    result = evaluate(
+        Opaque(), x[:20], y[:20], Transformation("rotation", 40.0), gradients=False, signs=0
+    )
+    assert [attacker.attack for attacker in result.attackers] == ["grid"]
+
+
+def test_naming_an_attack_that_needs_gradients_is_an_error_where_there_are_none() -> None:
+    _, _, x, y = digits()
+    for ensemble in ("pgd", [{"attack": "square"}, {"attack": "pgd"}]):
+        with pytest.raises(UnknownAttackError, match="pgd needs gradients"):
+            evaluate(Opaque(), x, y, ThreatModel("linf", 0.1), ensemble, gradients=False)
+
+
+def test_a_bound_with_gradients_is_not_called_weak() -> None:
+    _, _, x, y = digits()
+    result = evaluate(trained(), x[:10], y[:10], ThreatModel("linf", 0.1), "square", signs=0)
+    assert not result.weak
+    assert "weak" not in str(result)
