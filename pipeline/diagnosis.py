@@ -80,6 +80,7 @@ class Diagnosis:
             self._place, self._name, self.images, cascades, self.norm, self.seed, self._key
         )
         write_npz(self._kept, **{name: measured.rows[name] for name in COLUMNS})
+        measured.discard()
 
     def write(self, folder: Path, suite: Measured) -> None:
         """Write diagnosis.npz, verdicts and what they are of, and signs.json, counts of images."""

@@ -1,7 +1,8 @@
 """What the attack and noise stages share: cascades run part by part, resumable, into one table.
 
 A large test set is attacked a part at a time, so that memory does not grow with it, and each
-finished part is kept until the stage is done: a killed run starts again where it was.
+finished part is kept on disk until the stage is done: a killed run starts again where it was.
+Witness images stay there too, and are read from there when the stage writes them.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from .base.config import Evaluation
 
 PART = 500  # examples attacked, judged and saved at a time
+
+IMAGES = "witness_x_adv"
 
 # Columns as they are stored; wider types would only cost disk.
 TYPES = {
@@ -72,13 +75,20 @@ class Images:
 class Measured:
     """Verdict rows of all cascades together, their witnesses, and what it took.
 
-    `attack` in rows and witnesses counts through the attackers of all cascades in order.
+    `attack` in rows and witnesses counts through the attackers of all cascades in order. Of each
+    broken example the witness of the smallest budget is kept, of equals the first attacker's.
+    Until `discard`, `witnesses["x_adv"]` is read from the folder `work`.
     """
 
     rows: dict[str, np.ndarray]
     witnesses: dict[str, np.ndarray]
     errors: dict[str, str]
     seconds: float
+    work: Path
+
+    def discard(self) -> None:
+        """Remove what was kept for a restart; the results have been written."""
+        shutil.rmtree(self.work, ignore_errors=True)
 
 
 def load_images(place: Place, evaluation: Evaluation, network: str) -> Images:
@@ -87,7 +97,7 @@ def load_images(place: Place, evaluation: Evaluation, network: str) -> Images:
     device = choose_device()
     model, info = load_network(place.network(network) / "network.pt")
     chosen = subset(split.index, evaluation.samples, evaluation.seed)
-    x = torch.from_numpy(split.x[chosen]).to(device).float() / split.levels
+    x = torch.from_numpy(split.x[chosen]).to(device).float().div_(split.levels)
     y = torch.from_numpy(split.y[chosen]).to(device)
     keys = torch.from_numpy(split.index[chosen]).to(device)
     oracle = Oracle(model.to(device), slots=evaluation.slots)
@@ -158,42 +168,71 @@ def measure(
             f"{tuple(images.x.shape[1:])} in [0, 1]: at most {limit:g}"
         )
     work = place.work / f"{label.replace(' ', '-')}-{key}"
+    work.mkdir(parents=True, exist_ok=True)
     count = len(images.x)
-    pieces = []
-    with progress(count * len(cascades), label) as bar:
+    gathered: list[dict[str, np.ndarray]] = []
+    errors: dict[str, str] = {}
+    with progress(count * len(cascades), label) as bar, (work / "x_adv").open("wb") as x_adv:
         for begin in range(0, count, PART):
             part = slice(begin, begin + PART)
-            for number, cascade in enumerate(cascades):
-                saved = work / f"{begin}-{number}.npz"
-                piece = _saved(saved)
-                if piece is None:
-                    done = bar.done
-                    piece = _run(label, images, part, cascade, norm, seed, bar)
-                    write_npz(saved, **piece)
-                    bar.update(done + len(images.x[part]) - bar.done)
-                else:
-                    bar.update(len(images.x[part]))
-                pieces.append(piece)
-    joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-    shutil.rmtree(work, ignore_errors=True)
-    errors: dict[str, str] = {}
-    for text in joined.pop("errors").tolist():
-        errors |= json.loads(text)
+            paths = [work / f"{begin}-{number}.npz" for number in range(len(cascades))]
+            for path, cascade in zip(paths, cascades, strict=True):
+                done = bar.done
+                if not _is_whole(path):
+                    write_npz(path, **_run(label, images, part, cascade, norm, seed, bar))
+                bar.update(done + len(images.x[part]) - bar.done)
+            columns = _gather(paths, errors)
+            columns.pop("witness_x_adv").tofile(x_adv)
+            gathered.append(columns)
+    joined = {name: np.concatenate([part[name] for part in gathered]) for name in gathered[0]}
     rows = {name: joined[name] for name in TYPES}
     witnesses = {
         name.removeprefix("witness_"): column
         for name, column in joined.items()
         if name.startswith("witness_")
     }
-    return Measured(rows, witnesses, errors, round(time.monotonic() - started, 1))
+    shape = (len(witnesses["index"]), *images.x.shape[1:])
+    witnesses["x_adv"] = np.zeros(shape, np.float32)
+    if len(witnesses["index"]):  # an empty file cannot be mapped
+        witnesses["x_adv"] = np.memmap(work / "x_adv", np.float32, "r", shape=shape)
+    return Measured(rows, witnesses, errors, round(time.monotonic() - started, 1), work)
 
 
-def _saved(path: Path) -> dict[str, np.ndarray] | None:
-    """A finished piece of a run that was interrupted; one that cannot be read counts as none."""
+def _is_whole(path: Path) -> bool:
+    """Whether a piece was finished by a run that was interrupted; one that is damaged was not."""
     try:
-        return read_npz(path)
+        read_npz(path)
     except UserError:
-        return None
+        return False
+    return True
+
+
+def _gather(paths: Sequence[Path], errors: dict[str, str]) -> dict[str, np.ndarray]:
+    """The pieces of one part together, with one witness for each example; errors are added.
+
+    Witness images are read a piece at a time: every cascade has its own, of the same examples.
+    """
+    pieces = []
+    for path in paths:
+        with np.load(path) as archive:
+            pieces.append({name: archive[name] for name in archive.files if name != IMAGES})
+        errors.update(json.loads(str(pieces[-1].pop("errors")[0])))
+    joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    found = [name for name in joined if name.startswith("witness_")]
+    index, eps, attack = (joined[f"witness_{name}"] for name in ("index", "eps", "attack"))
+    order = np.lexsort((attack, eps, index))
+    kept = order[np.unique(index[order], return_index=True)[1]]
+    joined |= {name: joined[name][kept] for name in found}
+    begin = 0
+    for number, (path, piece) in enumerate(zip(paths, pieces, strict=True)):
+        with np.load(path) as archive:
+            x_adv = archive[IMAGES]
+        if number == 0:
+            joined[IMAGES] = np.empty((len(kept), *x_adv.shape[1:]), np.float32)
+        here = (kept >= begin) & (kept < begin + len(x_adv))
+        joined[IMAGES][here] = x_adv[kept[here] - begin]
+        begin += len(piece["witness_index"])
+    return joined
 
 
 def _run(

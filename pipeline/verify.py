@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from attacks.verdict import BROKEN, TOLERANCE, judge
 
 from .base.errors import UserError
 from .base.store import Place, read_npz
-from .measure import Images, load_images
+from .measure import PART, Images, load_images
 
 if TYPE_CHECKING:
     from .base.config import Config
@@ -66,8 +66,7 @@ def check_witnesses(images: Images, witnesses: Mapping[str, np.ndarray]) -> list
     unknown = [int(key) for key in index if int(key) not in position]
     if unknown:
         return [f"example {key} is not among the evaluated test images" for key in unknown]
-    for eps in np.unique(witnesses["eps"]):
-        chosen = np.flatnonzero(witnesses["eps"] == eps)
+    for eps, chosen in _by_eps(witnesses["eps"]):
         rows = [position[int(key)] for key in index[chosen]]
         x, y, keys = images.x[rows], images.y[rows], images.keys[rows]
         x_adv, theta = (
@@ -75,8 +74,8 @@ def check_witnesses(images: Images, witnesses: Mapping[str, np.ndarray]) -> list
         )
         # A transformed image is rendered again: that it looks right is no proof that it is one.
         answer = theta if norm in TRANSFORMATIONS else x_adv
-        shown = threat_of(norm, float(eps), x).image(answer, x)
-        judged = judge(images.oracle, x, answer, y, keys, norm, float(eps))
+        shown = threat_of(norm, eps, x).image(answer, x)
+        judged = judge(images.oracle, x, answer, y, keys, norm, eps)
         other = (shown - x_adv).flatten(1).abs().amax(dim=1) > TOLERANCE
         for row in ((judged.outcome != BROKEN) | other).nonzero()[:, 0].tolist():
             told = ", and the stored image is not what its parameters render" if other[row] else ""
@@ -86,3 +85,11 @@ def check_witnesses(images: Images, witnesses: Mapping[str, np.ndarray]) -> list
                 f"distance {float(judged.distance[row]):.7g}{told}"
             )
     return refuted
+
+
+def _by_eps(budgets: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
+    """Places of equal budget, no more at a time than a part has: memory stays bounded."""
+    for eps in np.unique(budgets):
+        chosen = np.flatnonzero(budgets == eps)
+        for begin in range(0, len(chosen), PART):
+            yield float(eps), chosen[begin : begin + PART]

@@ -8,7 +8,6 @@ then moved over the target with one `os.replace`.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -73,11 +72,18 @@ class Place:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically, creating its folder."""
+    with _replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A temporary neighbour, open for writing, that replaces `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
         os.chmod(temporary, 0o644)  # mkstemp makes it readable by its owner alone
         os.replace(temporary, path)
     except BaseException:
@@ -95,10 +101,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_npz(path: Path, **arrays: Any) -> None:
-    """Write an uncompressed .npz: equal arrays give equal bytes, and members load lazily."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    write_bytes(path, buffer.getvalue())
+    """Write an uncompressed .npz: equal arrays give equal bytes, and members load lazily.
+
+    Straight into the file, so that an array that is mapped from disk is never whole in memory.
+    """
+    with _replacing(path) as file:
+        np.savez(file, **arrays)
 
 
 @contextmanager
