@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .ensembles import ENSEMBLES, NEED_DRAWS
+from .ensembles import ENSEMBLES
 from .errors import ThreatError
 from .flags import NOT_RUN, Flag, raised
 from .geometry import Threat
 from .oracle import SLOTS, Oracle
-from .registry import ATTACKS, Attacker, UnknownAttackError, resolve
+from .registry import ATTACKS, Attacker, UnknownAttackError, needs_draws, resolve
 from .signs import signs as look_for_signs
 from .suite import SuiteResult, Witnesses, run_suite
 from .verdict import BROKEN, ERROR
@@ -190,7 +190,7 @@ def evaluate(
 def _attackers(
     ensemble: str | list[dict[str, Any]], norm: str, gradients: bool, draws: int | None
 ) -> list[Attacker]:
-    if isinstance(ensemble, str) and ensemble in NEED_DRAWS and draws is None:
+    if needs_draws(ensemble) and draws is None:
         raise UnknownAttackError(
             f"the ensemble {ensemble!r} is for models that answer at random: say over how many "
             "draws, as in draws=20"

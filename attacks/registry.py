@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .beyond.kinds import KINDS
-from .ensembles import ENSEMBLES
+from .ensembles import ENSEMBLES, NEED_DRAWS
 
 L_NORMS = ("linf", "l2", "l1")
 TRANSFORMATIONS = tuple(KINDS)
@@ -33,6 +33,23 @@ def largest_eps(norm: str, dimensions: int) -> float:
     if norm in KINDS:
         return KINDS[norm].largest
     return {"linf": 1.0, "l2": math.sqrt(dimensions), "l1": float(dimensions)}[norm]
+
+
+def off_levels(norm: str, eps: float, levels: int) -> str | None:
+    """Why a budget means nothing for images of so many levels; None where it does.
+
+    In L-infinity such an image moves by whole levels: a budget between two is the smaller one.
+    """
+    top = levels - 1
+    if norm != "linf" or abs(eps * top - round(eps * top)) < 1e-3:
+        return None
+    low = int(eps * top)
+    return f"{eps:g} lies between {low}/{top} and {low + 1}/{top}, which {levels} levels allow"
+
+
+def needs_draws(attacks: Any) -> bool:
+    """Is it an ensemble for models that answer at random, of which the draws must be told?"""
+    return isinstance(attacks, str) and attacks in NEED_DRAWS
 
 
 @dataclass(frozen=True)

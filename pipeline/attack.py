@@ -12,7 +12,7 @@ from .base.errors import UserError
 from .base.store import Place, replace_folder, write_json, write_npz
 from .diagnosis import Diagnosis
 from .gallery import broken_examples, fooling_images
-from .measure import Cascade, load_images, measure, result_key, run_record
+from .measure import Cascade, load_images, measure, on_levels, result_key, run_record
 from .verify import check_witnesses
 
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ def run(place: Place, config: Config, network: str, suite: str) -> None:
     attackers = resolve(chosen.attacks, chosen.norm)
     images = load_images(place, config.evaluation, network)
     key = result_key(place, network, chosen.model_dump(), config.evaluation.model_dump())
+    attacked = on_levels(images, chosen, suite)
     diagnosis = Diagnosis(
-        place, f"diagnose {network} {suite}", images, attackers, chosen, config, key
+        place, f"diagnose {network} {suite}", attacked, attackers, chosen, config, key
     )
     diagnosis.run()
     cascade = Cascade(attackers, chosen.eps)
     measured = measure(
-        place, f"attack {network} {suite}", images, [cascade], chosen.norm, seed, key
+        place, f"attack {network} {suite}", attacked, [cascade], chosen.norm, seed, key
     )
     names = np.array([attacker.label for attacker in attackers])
     about = {"attack_names": names, "norm": np.array(chosen.norm)}
@@ -45,7 +46,7 @@ def run(place: Place, config: Config, network: str, suite: str) -> None:
     if refuted:
         raise UserError(f"attack {network} {suite}: witnesses do not hold: {refuted[:5]}")
     record = run_record(
-        images, measured, attackers, seed, network=network, suite=suite, norm=chosen.norm
+        attacked, measured, attackers, seed, network=network, suite=suite, norm=chosen.norm
     )
     with replace_folder(place.attack(network, suite)) as folder:
         write_npz(

@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,10 +20,12 @@ import numpy as np
 import torch
 
 from attacks import suite
-from attacks.errors import ModelError
-from attacks.oracle import Oracle
+from attacks.errors import ModelError, ThreatError
+from attacks.oracle import Oracle, answers_vary
 from attacks.registry import Attacker, largest_eps
 from attacks.suite import run_suite
+from attacks.views.levels import Levels, check_grid
+from attacks.views.randomized import Randomized
 
 from .base.device import choose_device, describe
 from .base.errors import UserError
@@ -34,7 +36,7 @@ from .base.store import Place, fingerprint, read_npz, write_npz
 from .base.versions import versions
 
 if TYPE_CHECKING:
-    from .base.config import Evaluation
+    from .base.config import Evaluation, Suite
 
 PART = 500  # examples attacked, judged and saved at a time
 
@@ -100,8 +102,26 @@ def load_images(place: Place, evaluation: Evaluation, network: str) -> Images:
     x = torch.from_numpy(split.x[chosen]).to(device).float().div_(split.levels)
     y = torch.from_numpy(split.y[chosen]).to(device)
     keys = torch.from_numpy(split.index[chosen]).to(device)
-    oracle = Oracle(model.to(device), slots=evaluation.slots)
+    slots, seed, draws = evaluation.slots, evaluation.seed, evaluation.draws
+    oracle = Oracle(model.to(device), slots=slots)
+    if draws and answers_vary(oracle, x[:slots]):
+        oracle = Randomized(oracle.model, draws, seed=seed, slots=slots)
     return Images(oracle, x, y, keys, info, device)
+
+
+def on_levels(images: Images, suite: Suite, name: str) -> Images:
+    """The images as the suite `name` attacks them: perturbed in whole levels where it says so.
+
+    Raises:
+        UserError: if the images are not on these levels.
+    """
+    if suite.levels is None:
+        return images
+    try:
+        check_grid(images.x, suite.norm, suite.eps, suite.levels)
+    except ThreatError as error:
+        raise UserError(f"suites.{name}.levels: {error}") from None
+    return replace(images, oracle=Levels(images.oracle, suite.levels))
 
 
 def subset(index: np.ndarray, samples: int | None, seed: int) -> np.ndarray:
@@ -297,6 +317,8 @@ def run_record(
         "device": describe(images.device),
         "versions": versions(),
         "slots": images.oracle.slots,
+        "draws": images.oracle.draws,
+        "levels": images.oracle.levels,
         "seed": seed,
         "images": len(images.x),
         "parameters": images.info["parameters"],

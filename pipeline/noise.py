@@ -44,7 +44,8 @@ def run(place: Place, config: Config, network: str, suite: str) -> None:
         cascades += [Cascade([many], grid, len(attackers) + 1)]
         attackers += [one, many]
     images = load_images(place, config.evaluation, network)
-    shape = [config.evaluation.samples, seed, config.evaluation.slots]
+    asked = config.evaluation
+    shape = [asked.samples, seed, asked.slots, asked.draws]
     key = result_key(place, network, norm, grid, config.noise.model_dump(), shape)
     measured = measure(place, f"noise {network} {suite}", images, cascades, norm, seed, key)
     names = np.array([attacker.label for attacker in attackers])

@@ -114,6 +114,12 @@ WRONG = [
     (_set("headline", "suite")("linff"), ["headline.suite", "did you mean 'linf'?"]),
     (_set("headline", "eps")(0.16), ["headline.eps", "one of suites.linf.eps"]),
     (_set("memorize", "networks")(["plane"]), ["memorize.networks", "did you mean 'plain'?"]),
+    (_set("suites", "linf", "levels")(1), ["suites.linf.levels", "2"]),
+    (_set("suites", "linf", "levels")(256), ["suites.linf.levels", "17 levels", "write 17"]),
+    (_set("suites", "linf", "levels")(17), ["suites.linf.eps", "0.1 lies between 1/16 and 2/16"]),
+    (_set("suites", "linf", "level")(17), ["suites.linf.level", "did you mean 'levels'?"]),
+    (_set("suites", "l2", "attacks")("randomized"), ["suites.l2.attacks", "evaluation.draws"]),
+    (_set("evaluation", "draws")(1), ["evaluation.draws", "2"]),
     (lambda params: params.pop("noise"), ["noise: missing"]),
     (lambda params: params["noise"]["eps"].pop("l2"), ["noise.eps.l2", "suites.l2"]),
 ]
@@ -132,6 +138,14 @@ def test_the_shipped_files_are_well(check) -> None:
     assert check(lambda params: None) == (0, "")
     for path in sorted((ROOT / "experiments").glob("*/params.yaml")):
         assert main(["check-config", "--params", str(path)]) == 0
+
+
+def test_levels_and_draws_that_fit_are_taken(check) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        params["suites"]["l2"] |= {"levels": 17, "attacks": "randomized"}
+        params["evaluation"]["draws"] = 20
+
+    assert check(edit) == (0, "")
 
 
 def test_an_attack_of_the_user_that_does_not_parse_is_told(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 import torch
 import yaml
 
-from pipeline import attack, data, memorize, noise, report, train, verify
+from attacks.registry import resolve
+from pipeline import attack, data, measure, memorize, noise, report, train, verify
 from pipeline.base.config import Config, load
 from pipeline.base.errors import UserError
-from pipeline.base.store import Place, read_npz, write_npz
+from pipeline.base.networks import load_network
+from pipeline.base.store import Place, read_json, read_npz, write_npz
+from pipeline.verify import check_witnesses
 
 ROOT = Path(__file__).parent.parent
 
@@ -128,6 +132,60 @@ def test_a_smaller_sample_is_part_of_a_larger_one(grid: tuple[Place, Config]) ->
             one = chosen[20][name][chosen[20]["index"] == key]
             other = chosen[60][name][chosen[60]["index"] == key]
             assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+
+
+def test_a_suite_of_levels_keeps_witnesses_that_a_file_can_hold(grid, tmp_path: Path) -> None:
+    place, config = grid
+    suite = config.suites["linf"].model_copy(update={"levels": 17, "eps": [1 / 16, 3 / 16]})
+    whole = config.model_copy(update={"suites": {"whole": suite}})
+    attack.run(place, whole, "plain", "whole")
+    x_adv = read_npz(place.attack("plain", "whole") / "witnesses.npz")["x_adv"]
+    assert len(x_adv) > 10
+    assert np.array_equal(x_adv * 16, np.round(x_adv * 16))
+    assert read_json(place.attack("plain", "whole") / "run.json")["levels"] == 17
+    finer = config.model_copy(
+        update={"suites": {"whole": suite.model_copy(update={"levels": 256})}}
+    )
+    with pytest.raises(UserError, match=r"suites.whole.levels: the images are not on the grid"):
+        attack.run(place, finer, "plain", "whole")
+    shutil.rmtree(place.attack("plain", "whole"))
+
+
+def test_a_network_that_answers_at_random_is_judged_by_majority(
+    grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Noisy(torch.nn.Module):
+        def __init__(self, network: torch.nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.network(x + 0.05 * torch.randn_like(x))
+
+    def load(path: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
+        network, info = load_network(path)
+        return Noisy(network) if path.parent.name == "plain" else network, info
+
+    monkeypatch.setattr(measure, "load_network", load)
+    place, config = grid
+    evaluation = config.evaluation.model_copy(update={"samples": 12, "draws": 6, "diagnosis": 0})
+    drawn = config.model_copy(update={"evaluation": evaluation})
+    images = {name: measure.load_images(place, evaluation, name) for name in drawn.networks}
+    assert {name: found.oracle.draws for name, found in images.items()} == {
+        "plain": 6,
+        "hard": None,
+    }
+    cascade = measure.Cascade(resolve([{"attack": "pgd", "steps": 3}], "linf"), [0.15])
+    measured = measure.measure(place, "attack drawn", images["plain"], [cascade], "linf", 0, "key")
+    about = {"norm": np.array("linf")}
+    assert len(measured.witnesses["index"]) > 0
+    assert check_witnesses(images["plain"], {**measured.witnesses, **about}) == []
+    measured.discard()
+    undeclared = drawn.model_copy(
+        update={"evaluation": evaluation.model_copy(update={"draws": None})}
+    )
+    with pytest.raises(UserError, match="answers differently"):
+        attack.run(place, undeclared, "plain", "linf")
 
 
 def test_verify_finds_a_witness_that_was_tampered_with(grid, capsys) -> None:

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from ..errors import ThreatError
 from ..oracle import Ascent, Losses, Oracle, Rank
+from ..registry import off_levels
 from ..threat import NORMS
 from .view import View
 
-# Images and budgets are on the grid when they miss it by no more than this share of a level.
+# Images are on the grid when they miss it by no more than this share of a level.
 _NEAR = 1e-3
 # Half of what a verdict tolerates.
 _SLACK = 5e-7
@@ -101,9 +102,6 @@ def check_grid(x: Tensor, norm: str, eps: Sequence[float], levels: int) -> None:
             "instance, lie on k/16 (levels=17)"
         )
     for budget in eps:
-        low = int(budget * top + _NEAR)
-        if norm == "linf" and abs(budget * top - round(budget * top)) > _NEAR:
-            raise ThreatError(
-                f"with {levels} levels an L-infinity budget is a multiple of 1/{top}: {budget:g} "
-                f"lies between {low}/{top} and {low + 1}/{top}"
-            )
+        reason = off_levels(norm, budget, levels)
+        if reason:
+            raise ThreatError(f"eps {reason}")

@@ -123,6 +123,7 @@ class Suite(Strict):
     norm: Norm
     eps: EpsGrid
     attacks: str | list[dict[str, Any]]
+    levels: Annotated[int, Field(ge=2)] | None = None
 
     @field_validator("attacks")
     @classmethod
@@ -174,6 +175,7 @@ class Evaluation(Strict):
     samples: Count | None
     seed: Seed
     slots: Count
+    draws: Annotated[int, Field(ge=2)] | None
     diagnosis: Annotated[int, Field(ge=0)]
 
 

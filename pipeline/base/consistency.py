@@ -22,11 +22,13 @@ class DataSet(NamedTuple):
     train: int
     test: int | None
     """None: a share of `train` is held out, as data.test says"""
+    levels: int = 256
+    """how many values a pixel can have"""
 
 
 # A folder is not here: what it holds is known when the data stage has read it.
 PUBLISHED = {
-    "digits": DataSet((1, 8, 8), 1797, None),
+    "digits": DataSet((1, 8, 8), 1797, None, levels=17),
     "mnist": DataSet((1, 28, 28), 60000, 10000),
     "fashion_mnist": DataSet((1, 28, 28), 60000, 10000),
     "cifar10": DataSet((3, 32, 32), 50000, 10000),
@@ -64,16 +66,22 @@ def _headline_errors(raw: dict[str, Any]) -> list[str]:
 def _suite_errors(raw: dict[str, Any]) -> list[str]:
     """Suites and the noise that is measured beside them: budgets, and norms that noise lacks."""
     suites, noise, data = _mapping(raw, "suites"), _mapping(raw, "noise"), _mapping(raw, "data")
-    grids = _mapping(noise, "eps")
+    grids, draws = _mapping(noise, "eps"), _mapping(raw, "evaluation").get("draws")
     kinds = [kind for kind in _listed(noise.get("kinds")) if str(kind) in registry.NOISE]
     errors = []
     for name in suites:
         suite = _mapping(suites, name)
         errors += _watched_errors(name, suite.get("attacks"))
+        if registry.needs_draws(suite.get("attacks")) and draws is None:
+            errors.append(
+                f"suites.{name}.attacks: {suite['attacks']!r} is for networks that answer at "
+                "random; say over how many draws with evaluation.draws, such as 20"
+            )
         norm = suite.get("norm")
         if norm not in registry.NORMS:
             continue
         errors += _box_errors(f"suites.{name}.eps", norm, suite.get("eps"), data)
+        errors += _levels_errors(f"suites.{name}", norm, suite, data)
         if norm not in grids:
             errors.append(f"noise.eps.{norm}: missing; suites.{name} uses that norm")
         able = [kind for kind, entry in registry.NOISE.items() if norm in entry.norms]
@@ -86,6 +94,23 @@ def _suite_errors(raw: dict[str, Any]) -> list[str]:
         if norm in registry.NORMS:
             errors += _box_errors(f"noise.eps.{norm}", norm, grid, data)
     return errors
+
+
+def _levels_errors(key: str, norm: str, suite: dict[str, Any], data: dict[str, Any]) -> list[str]:
+    """Levels that the images, the threat or its budgets do not have."""
+    levels, known = suite.get("levels"), PUBLISHED.get(str(data.get("name")))
+    if not isinstance(levels, int) or isinstance(levels, bool) or levels < 2:
+        return []
+    if norm not in registry.L_NORMS:
+        return [f"{key}.levels: {norm} moves every pixel off its level; leave it out"]
+    errors = []
+    if known and (levels - 1) % (known.levels - 1):
+        errors.append(
+            f"{key}.levels: images of {data['name']} have {known.levels} levels, which are not "
+            f"among {levels}; write {known.levels}"
+        )
+    reasons = [registry.off_levels(norm, eps, levels) for eps in _numbers(suite.get("eps"))]
+    return errors + [f"{key}.eps: {reason}" for reason in reasons if reason]
 
 
 def _watched_errors(suite: str, attacks: Any) -> list[str]:
