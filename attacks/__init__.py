@@ -27,6 +27,10 @@ _HOME = {
     "Attacker": "suite",
     "run_suite": "suite",
     "judge": "verdict",
+    "Targeted": "views.targeted",
+    "Randomized": "views.randomized",
+    "Levels": "views.levels",
+    "bpda": "views.bpda",
 }
 
 __all__ = list(_HOME)
