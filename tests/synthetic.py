@@ -6,6 +6,7 @@ curve, eps50 and noise multiple of the made results follows from the thresholds.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -338,7 +339,7 @@ def _write_gallery(
     order = np.inf if suite == "linf" else 2
 
     def distance(image: np.ndarray) -> np.ndarray:
-        return np.linalg.norm((image - clean).reshape(len(shown), -1), order, axis=1)
+        return np.linalg.norm((image - clean).reshape(len(shown), math.prod(SHAPE)), order, axis=1)
 
     store.write_npz(
         place.attack(network, suite) / "gallery.npz",

@@ -7,14 +7,20 @@ import numpy as np
 from attacks.alone import LADDERS, Alone, Diagnosis
 
 SURVIVED, BROKEN = 0, 1
+NONE = Diagnosis(eps=0.0, n=0, ball=True, alone=[], ladders={})
 
 
 def arrange(stored: dict[str, np.ndarray]) -> Diagnosis:
-    """Arrange the verdicts of a diagnosis, of the images that were read rightly."""
+    """Arrange the verdicts of a diagnosis, of the images that were read rightly.
+
+    Empty where there are none.
+    """
     right = stored["label"] == stored["clean_pred"]
     rows = {name: stored[name][right] for name in ("index", "attack", "eps", "outcome", "margin")}
     labels = [str(name) for name in stored["attack_names"]]
     index, example = np.unique(rows["index"], return_inverse=True)
+    if len(index) == 0:
+        return NONE
     attacks = []
     for code, label in enumerate(labels):
         of_it = rows["attack"] == code

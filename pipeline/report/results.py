@@ -17,7 +17,7 @@ from attacks.alone import Diagnosis
 from ..base import store
 from ..base.errors import UserError
 from ..base.store import Place
-from .diagnosed import arrange
+from .diagnosed import NONE, arrange
 
 if TYPE_CHECKING:
     from ..base.config import Config
@@ -212,11 +212,7 @@ def _cell(place: Place, network: str, suite: str, diagnosed: bool) -> Cell:
         attack=attack,
         noise=noise,
         gallery=_npz(attack_at / "gallery.npz", attack_name),
-        diagnosis=(
-            arrange(_npz(attack_at / "diagnosis.npz", attack_name))
-            if diagnosed
-            else Diagnosis(0.0, 0, True, [], {})
-        ),
+        diagnosis=(arrange(_npz(attack_at / "diagnosis.npz", attack_name)) if diagnosed else NONE),
         signs=_json(attack_at / "signs.json", attack_name) if diagnosed else {},
         run=_json(attack_at / "run.json", attack_name),
         noise_run=_json(noise_at / "run.json", noise_name),
