@@ -18,6 +18,8 @@ from ..errors import ThreatError
 from ..threat import INSIDE
 from .kinds import KINDS
 
+PART = 128  # images rendered at a time: float64 and the sampling grid take memory
+
 
 @dataclass(frozen=True)
 class Transformation:
@@ -94,7 +96,8 @@ class Transformation:
         Differentiable in θ. Computed in float64 and rounded once, so that a pixel does not depend
         on the company of other images.
         """
-        made = self._made(x.double(), theta.double()).to(x.dtype)
+        parts = zip(x.split(PART), theta.split(PART), strict=True)
+        made = torch.cat([self._made(a.double(), b.double()).to(x.dtype) for a, b in parts])
         still = (theta == 0).all(dim=1).view(-1, *[1] * (x.dim() - 1))
         # The difference is zero, and its gradient is that of the rendering.
         return torch.where(still, x + (made - made.detach()), made)
