@@ -107,6 +107,9 @@ class Result:
             lines.append(f"each verdict is the majority over {self.draws} random draws")
         if self.levels:
             lines.append(f"perturbed images have {self.levels} levels")
+        disputed = int(self.suite.disputed.sum())
+        if disputed:
+            lines.append(f"{disputed} images were broken for the stand-in searched, not the model")
         credited = self.witnesses.attack.bincount(minlength=len(self.attackers))
         for attacker, number in zip(self.attackers, credited.tolist(), strict=True):
             lines.append(f"  {attacker.label}: broke {number}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
+
+Precision = Literal["fp32", "tf32", "bf16"]
 
 
 @contextmanager
@@ -17,18 +19,42 @@ def ieee() -> Iterator[None]:
     of a grey level; benchmark mode may choose another algorithm from one run to the next, and a
     backward pass may add up in any order unless it is asked to be deterministic.
     """
-    backends: Any = torch.backends  # its submodules get their settings at run time
-    cudnn, mkldnn = backends.cudnn, backends.mkldnn
-    places = [cudnn.conv, backends.cuda.matmul, mkldnn.conv, mkldnn.matmul]
-    before = [place.fp32_precision for place in places]
+    cudnn: Any = torch.backends.cudnn
     benchmark, deterministic = cudnn.benchmark, cudnn.deterministic
     try:
-        for place in places:
-            place.fp32_precision = "ieee"
         cudnn.benchmark, cudnn.deterministic = False, True
-        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
+        with (
+            _float32("ieee"),
+            torch.autocast("cuda", enabled=False),
+            torch.autocast("cpu", enabled=False),
+        ):
             yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic = benchmark, deterministic
+
+
+@contextmanager
+def computing(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Convolutions and matrix products in `precision`; settings are restored."""
+    if precision == "bf16":
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+    else:
+        with _float32("tf32" if precision == "tf32" else "ieee"):
+            yield
+
+
+@contextmanager
+def _float32(how: str) -> Iterator[None]:
+    """What float32 means for the duration: "ieee", or "tf32" where the hardware has it."""
+    backends: Any = torch.backends  # its submodules get their settings at run time
+    places = [backends.cudnn.conv, backends.cuda.matmul]
+    places += [backends.mkldnn.conv, backends.mkldnn.matmul]
+    before = [place.fp32_precision for place in places]
+    try:
+        for place in places:
+            place.fp32_precision = how
+        yield
     finally:
         for place, value in zip(places, before, strict=True):
             place.fp32_precision = value
-        cudnn.benchmark, cudnn.deterministic = benchmark, deterministic

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .geometry import threat_of
+from .losses import is_broken
 from .oracle import Oracle, check_model
 from .registry import Attacker, load
 from .threat import column
@@ -50,11 +51,14 @@ class SuiteResult(NamedTuple):
         rows: columns of one row per example, attack and eps (names in `COLUMNS`).
         witnesses: one image for each example that was right and got broken.
         errors: attack label to the message of the first exception it raised.
+        disputed: (N,) bool: an image of it was broken for what attacks search in place of the
+            model, a fast path or another stand-in, and not for the model.
     """
 
     rows: dict[str, Tensor]
     witnesses: Witnesses
     errors: dict[str, str]
+    disputed: Tensor
 
 
 class Progress(NamedTuple):
@@ -170,6 +174,7 @@ class _Cascade:
         # Of the answers that broke nothing at this budget, the one of highest margin.
         self.closest = torch.full_like(self.answer, torch.nan)
         self.highest = each(-torch.inf, torch.float32)
+        self.disputed = each(0, torch.bool)
         self.answered = torch.zeros(len(attackers), count, dtype=torch.bool, device=x.device)
         self.errors: dict[str, str] = {}
 
@@ -234,6 +239,7 @@ class _Cascade:
         self.failed[todo[judged.outcome == ERROR]] = True
         self.answered[code, todo[judged.outcome != ERROR]] = True
         inside = judged.distance <= eps + TOLERANCE
+        self._dispute(todo, answer, (judged.outcome == SURVIVED) & inside)
         higher = (judged.outcome == SURVIVED) & inside & (judged.margin > self.highest[todo])
         self.closest[todo[higher]] = answer[higher]
         self.highest[todo[higher]] = judged.margin[higher]
@@ -256,6 +262,17 @@ class _Cascade:
         self.table["outcome"][below] = BROKEN
         self.table["adv_pred"][below] = judged.prediction[fell][row]
         self.table["distance"][below] = near[row]
+
+    def _dispute(self, todo: Tensor, answer: Tensor, stood: Tensor) -> None:
+        """Note which of the examples that `stood`, (M,) bool, had fallen for a stand-in."""
+        rows = todo[stood]
+        if self.oracle.search is self.oracle.model or len(rows) == 0:
+            return
+        x, keys = self.x[rows], self.keys[rows]
+        image = threat_of(self.norm, 0.0, x).image(answer[stood], x)
+        logits = self.oracle.logits(image, keys, count=False)
+        believed = is_broken(*self.oracle.problem(logits, self.y[rows], keys))
+        self.disputed[rows[believed]] = True
 
     def _call(self, attacker: Attacker, todo: Tensor, eps: Tensor) -> Tensor:
         function = load(attacker.entry)
@@ -328,4 +345,4 @@ class _Cascade:
             x_adv=threat.image(answer, self.x[hit]).cpu(),
             theta=threat.theta(answer).cpu(),
         )
-        return SuiteResult(rows, witnesses, self.errors)
+        return SuiteResult(rows, witnesses, self.errors, self.disputed.cpu())
