@@ -63,4 +63,6 @@ def run(place: Place, config: Config, network: str, suite: str) -> None:
         write_npz(folder / "gallery.npz", **broken_examples(images, measured, chosen.norm, seed))
         write_npz(folder / "fooling.npz", **fooling_images(images, images.info["classes"], seed))
         write_json(folder / "run.json", record | {"witnesses": len(witnesses["index"])})
+    if measured.disputed:
+        print(f"{measured.disputed} images were broken in {config.evaluation.precision} alone")
     measured.discard()

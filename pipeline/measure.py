@@ -24,6 +24,7 @@ from attacks.errors import ModelError, ThreatError
 from attacks.oracle import Oracle, answers_vary
 from attacks.registry import Attacker, largest_eps
 from attacks.suite import run_suite
+from attacks.views.fast import fast
 from attacks.views.levels import Levels, check_grid
 from attacks.views.randomized import Randomized
 
@@ -79,12 +80,14 @@ class Measured:
 
     `attack` in rows and witnesses counts through the attackers of all cascades in order. Of each
     broken example the witness of the smallest budget is kept, of equals the first attacker's.
-    Until `discard`, `witnesses["x_adv"]` is read from the folder `work`.
+    Until `discard`, `witnesses["x_adv"]` is read from the folder `work`. `disputed` counts examples
+    that fell for a fast path and not for the model.
     """
 
     rows: dict[str, np.ndarray]
     witnesses: dict[str, np.ndarray]
     errors: dict[str, str]
+    disputed: int
     seconds: float
     work: Path
 
@@ -103,10 +106,13 @@ def load_images(place: Place, evaluation: Evaluation, network: str) -> Images:
     y = torch.from_numpy(split.y[chosen]).to(device)
     keys = torch.from_numpy(split.index[chosen]).to(device)
     slots, seed, draws = evaluation.slots, evaluation.seed, evaluation.draws
-    oracle = Oracle(model.to(device), slots=slots)
+    search = None
+    if evaluation.precision != "fp32":
+        search = fast(model.to(device), precision=evaluation.precision)
+    oracle = Oracle(model.to(device), slots=slots, search=search)
     if draws and answers_vary(oracle, x[:slots]):
-        oracle = Randomized(oracle.model, draws, seed=seed, slots=slots)
-    return Images(oracle, x, y, keys, info, device)
+        oracle = Randomized(oracle.model, draws, seed=seed, slots=slots, search=search)
+    return Images(oracle, x, y, keys, info | {"precision": evaluation.precision}, device)
 
 
 def on_levels(images: Images, suite: Suite, name: str) -> Images:
@@ -215,7 +221,8 @@ def measure(
     witnesses["x_adv"] = np.zeros(shape, np.float32)
     if len(witnesses["index"]):  # an empty file cannot be mapped
         witnesses["x_adv"] = np.memmap(work / "x_adv", np.float32, "r", shape=shape)
-    return Measured(rows, witnesses, errors, round(time.monotonic() - started, 1), work)
+    disputed = len(np.unique(joined["disputed"]))
+    return Measured(rows, witnesses, errors, disputed, round(time.monotonic() - started, 1), work)
 
 
 def _is_whole(path: Path) -> bool:
@@ -283,6 +290,7 @@ def _run(
     for name, column in vars(result.witnesses).items():
         arrays[f"witness_{name}"] = column.numpy()
     arrays["witness_attack"] = arrays["witness_attack"] + cascade.code
+    arrays["disputed"] = images.keys[part].cpu().numpy()[result.disputed.numpy()]
     arrays["errors"] = np.array([json.dumps(result.errors)])
     return arrays
 
@@ -317,6 +325,8 @@ def run_record(
         "device": describe(images.device),
         "versions": versions(),
         "slots": images.oracle.slots,
+        "precision": images.info["precision"],
+        "disputed": measured.disputed,
         "draws": images.oracle.draws,
         "levels": images.oracle.levels,
         "seed": seed,

@@ -45,7 +45,7 @@ def run(place: Place, config: Config, network: str, suite: str) -> None:
         attackers += [one, many]
     images = load_images(place, config.evaluation, network)
     asked = config.evaluation
-    shape = [asked.samples, seed, asked.slots, asked.draws]
+    shape = [asked.samples, seed, asked.slots, asked.precision, asked.draws]
     key = result_key(place, network, norm, grid, config.noise.model_dump(), shape)
     measured = measure(place, f"noise {network} {suite}", images, cascades, norm, seed, key)
     names = np.array([attacker.label for attacker in attackers])

@@ -175,6 +175,7 @@ class Evaluation(Strict):
     samples: Count | None
     seed: Seed
     slots: Count
+    precision: Literal["fp32", "tf32", "bf16"]
     draws: Annotated[int, Field(ge=2)] | None
     diagnosis: Annotated[int, Field(ge=0)]
 
