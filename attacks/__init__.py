@@ -39,6 +39,8 @@ __all__ = list(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value  # the submodule `evaluate` would otherwise hide its function
-    return value
+    home = importlib.import_module(f".{_HOME[name]}", __name__)
+    # All names of that module at once: the submodule `evaluate` would otherwise hide its function
+    # as soon as `Result` is asked for.
+    globals().update({each: getattr(home, each) for each in _HOME if _HOME[each] == _HOME[name]})
+    return globals()[name]
