@@ -21,7 +21,7 @@ from pipeline.report import (
     claims,
     comparisons,
     measures,
-    provenance,
+    recheck,
     results,
     wording,
 )
@@ -487,8 +487,8 @@ def test_the_printed_recheck_runs_and_catches_a_wrong_witness(
     stored = {"index": np.arange(2, 6) * 3, "x_adv": x_adv, "eps": np.full(4, 0.05)}
     # An experiment's own folder, from the repository's root, however params.yaml was named.
     monkeypatch.chdir(tmp_path)
-    code = provenance.recheck(place, "plain", "linf", "linf")
-    assert code == provenance.recheck(Place(Path(folder)), "plain", "linf", "linf")
+    code = recheck.recheck(place, "plain", "linf", "linf")
+    assert code == recheck.recheck(Place(Path(folder)), "plain", "linf", "linf")
     assert f'artifacts = "{Path(folder, "artifacts").as_posix()}"' in code
     assert str(tmp_path) not in code
 

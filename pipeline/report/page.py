@@ -16,6 +16,7 @@ from . import (
     images,
     opening,
     provenance,
+    recheck,
     sentences,
     statistics,
     wording,
@@ -90,7 +91,7 @@ def content(
         "machine": provenance.machine(results),
         "hero": _hero(suites[0]),
         "headline_eps": wording.grid_eps(head.eps),
-        "recheck": provenance.recheck(place, results.networks[0], head.suite, first[0].norm),
+        "recheck": recheck.recheck(place, results.networks[0], head.suite, first[0].norm),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.store import Place
@@ -108,38 +107,3 @@ def files(place: Place, results: Results) -> Table:
         for path in paths
     ]
     return plain(["file", "SHA-256"], rows)
-
-
-RECHECK = """\
-import numpy as np, torch
-from models import build
-
-artifacts = "{artifacts}"
-saved = torch.load(f"{{artifacts}}/networks/{network}/network.pt", weights_only=True)
-model = build(saved["architecture"], shape=saved["shape"], classes=saved["classes"],
-              **saved["settings"]).eval()
-model.load_state_dict(saved["state"])
-data = np.load(f"{{artifacts}}/data.npz")
-stored = np.load(f"{{artifacts}}/attack/{network}/{suite}/witnesses.npz")
-row = {{index: n for n, index in enumerate(data["index_test"])}}
-x = data["x_test"][[row[index] for index in stored["index"]]]
-x = torch.tensor(x).float() / int(data["levels"])
-x_adv, y = torch.tensor(stored["x_adv"]), torch.tensor(stored["label"])
-size = (x_adv - x).flatten(1).norm(dim=1, p={p})
-assert x_adv.min() >= 0 and x_adv.max() <= 1
-assert (size <= torch.tensor(stored["eps"]) + 1e-6).all()
-assert (model(x_adv).argmax(dim=1) != y).all()
-print(len(y), "witnesses hold")
-"""
-
-
-def recheck(place: Place, network: str, suite: str, norm: str) -> str:
-    """Plain PyTorch that judges every witness of one cell again, from the repository's root."""
-    p = {"linf": 'float("inf")', "l2": "2", "l1": "1"}[norm]
-    # Stages run in the repository's root. A path of this machine would be wrong on any other, so an
-    # experiment outside of the root is named from its own folder.
-    inside = place.artifacts.absolute().is_relative_to(Path.cwd())
-    folder = place.artifacts.absolute().relative_to(
-        Path.cwd() if inside else place.folder.absolute()
-    )
-    return RECHECK.format(artifacts=folder.as_posix(), network=network, suite=suite, p=p)
