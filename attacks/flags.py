@@ -201,12 +201,12 @@ def settled(before: tuple[int, float] | None, after: tuple[int, float] | None, n
     question = "Had the loss settled when the attack ended?"
     formula = (
         "share by which the mean of min(margin, 0) shrinks with twice the steps; WARN above "
-        f"{100 * STILL_RISING:g} %, where more than max(1 %, 2 images) stand"
+        f"{100 * STILL_RISING:g} %, where more than max(5 %, 2 images) stand"
     )
     if before is None or after is None or n == 0:
         return Flag(question, formula, NOT_RUN, "")
     shrunk = 1 - after[1] / before[1] if before[1] < 0 else 0.0
-    few = n - before[0] <= allowed(n, 0.01)
+    few = n - before[0] <= allowed(n, 0.05)
     status = WARN if shrunk > STILL_RISING and not few else PASS
     return Flag(question, formula, status, f"{100 * shrunk:+.1f} %, {n - before[0]} stand")
 

@@ -21,7 +21,6 @@ from attacks.flags import (
     SIGNS,
     WARN,
     Flag,
-    allowed,
     counted,
     large_balls,
 )
@@ -32,7 +31,6 @@ from .results import BROKEN, RUN, Cell, Results, Verdicts
 from .statistics import accuracy
 
 TOLERANCE = 1e-6
-FRAGILE = 1e-4  # in logits: what the verdict asks is relative to logits that are not stored
 
 
 @dataclass(frozen=True)
@@ -100,13 +98,6 @@ def checks(results: Results, found: dict[tuple[str, str], Measure]) -> list[Chec
             each(_learned),
         ),
         Check(
-            "Are verdicts close to the edge?",
-            f"broken images whose wrong logit leads by less than {FRAGILE:g}, whatever the size "
-            "of the logits (a verdict asks for 1e-6 of the largest); "
-            "WARN above max(1 %, 2 images)",
-            each(_fragile),
-        ),
-        Check(
             "Is the test attack stronger than the training attack?",
             "attacks of the suite that took more gradient steps on an image than training did; "
             "WARN if none",
@@ -123,7 +114,7 @@ def checks(results: Results, found: dict[tuple[str, str], Measure]) -> list[Chec
 
 
 # Of the signs that the attack stage counts; the others are read from the verdicts themselves.
-COUNTED = ("zero", "saturated", "constant", "random", "company", "precision")
+COUNTED = ("zero", "saturated", "constant", "random", "company", "precision", "fragile")
 
 
 def _diagnosed(results: Results) -> list[Check]:
@@ -188,13 +179,6 @@ def _learned(cell: Cell, measure: Measure) -> tuple[str, str]:
     largest = np.bincount(cell.attack.label.astype(np.int64)).max() / measure.n
     told = f"{wording.percent(measure.clean.low)} against {wording.percent(float(largest))}"
     return (PASS if measure.clean.low > largest else WARN), told
-
-
-def _fragile(cell: Cell, measure: Measure) -> tuple[str, str]:
-    rows = cell.attack.rows
-    close = (rows["outcome"] == BROKEN) & (rows["margin"] < FRAGILE) & (rows["distance"] > 0)
-    count = len(np.unique(rows["index"][close]))
-    return (WARN if count > allowed(measure.n, 0.01) else PASS), wording.count(count, "image")
 
 
 def _stronger_attack(results: Results, cells: list[tuple[Cell, Measure]]) -> Iterable[Finding]:

@@ -1,0 +1,247 @@
+"""Networks that hide their gradients are broken, flagged or refused; healthy ones raise no flag.
+
+Each hides the same network, `trained()`, whose weakness is known: what an attack does not find in
+the hidden one is there all the same.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import certificates
+from attacks import ModelError, Oracle, Result, ThreatModel, evaluate
+from attacks.diagnosis import diagnose
+from attacks.registry import resolve
+from networks import SmallNetwork, digits, trained
+
+THREATS = [ThreatModel("linf", 0.15), ThreatModel("l2", 0.7)]
+ENSEMBLES = ["fast"]
+
+
+class Hidden(nn.Module):
+    """`trained()` with something before it or after it that misleads attacks."""
+
+    def __init__(
+        self,
+        before: Callable[[Tensor], Tensor] = lambda x: x,
+        after: Callable[[Tensor], Tensor] = lambda z: z,
+    ) -> None:
+        super().__init__()
+        self.inner, self.before, self.after = trained(), before, after
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after(self.inner(self.before(x)))
+
+
+class Stepped(SmallNetwork):
+    """`trained()` whose activations are rounded to quarters: its gradient is zero everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_state_dict(trained().state_dict())
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.body:
+            x = layer(x)
+            x = (4 * x).round() / 4 if isinstance(layer, nn.ReLU) else x
+        return x
+
+
+class BatchStatistics(nn.Module):
+    """Batch normalization that was left in training mode: an answer depends on its company."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = trained()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(self.inner(x), None, None, training=True)
+
+
+def quantized(levels: int) -> Hidden:
+    return Hidden(before=lambda x: (levels * x).round() / levels)
+
+
+# A network, and the beginning of the question that must be answered with a flag.
+MASKED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "gradient cut off": (lambda: Hidden(before=Tensor.detach), "Are gradients zero"),
+    "stepped activations": (Stepped, "Are gradients zero"),
+    "quantized to 4 levels": (lambda: quantized(4), "Are gradients zero"),
+    "quantized to 255 levels": (lambda: quantized(255), "Does the answer ignore"),
+    "logits x 10,000": (lambda: Hidden(after=lambda z: 1e4 * z), "Are the logits so large"),
+    "dead units": (lambda: Hidden(after=lambda z: F.relu(z - 4)), "Is an iterative attack"),
+    "clipped logits": (lambda: Hidden(after=lambda z: z.clamp(-5, 5)), "Are gradients zero"),
+    "batch statistics": (BatchStatistics, "Does an answer depend"),
+}
+
+
+@functools.cache
+@torch.enable_grad()
+def adversarially_trained() -> nn.Module:
+    """`SmallNetwork` trained on PGD's images of rising budgets, once per test session."""
+    x, y, _, _ = digits()
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    model = SmallNetwork()
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for epoch in range(15):
+        eps = 0.15 * min(1.0, epoch / 5)
+        for batch in torch.randperm(len(x)).split(64):
+            point = x[batch]
+            for _ in range(3):
+                point = point.detach().requires_grad_()
+                loss = F.cross_entropy(model(point), y[batch], reduction="sum")
+                step = 0.5 * eps * torch.autograd.grad(loss, point)[0].sign()
+                point = (x[batch] + (point + step - x[batch]).clamp(-eps, eps)).clamp(0, 1)
+            optimizer.zero_grad()
+            F.cross_entropy(model(point.detach()), y[batch]).backward()
+            optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    torch.set_rng_state(state)
+    return model.eval()
+
+
+HEALTHY = {
+    "plain": trained,
+    "adversarially trained": adversarially_trained,
+    "trained for certificates": certificates.trained,
+}
+
+
+@functools.cache
+def judged(threat: ThreatModel, ensemble: str) -> Result:
+    _, _, x, y = digits()
+    return evaluate(trained(), x, y, threat, ensemble)
+
+
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
+@pytest.mark.parametrize("threat", THREATS, ids=lambda threat: threat.norm)
+@pytest.mark.parametrize("name", MASKED)
+def test_a_network_that_hides_its_gradients_is_flagged(
+    name: str, threat: ThreatModel, ensemble: str
+) -> None:
+    _, _, x, y = digits()
+    build, question = MASKED[name]
+    result = evaluate(build(), x, y, threat, ensemble)
+    assert result.clean_acc > 0.9  # or there would be nothing to hide
+    asked = [flag.question for flag in result.flags]
+    assert any(each.startswith(question) for each in asked), asked
+    told = str(result)
+    assert "no flag raised" not in told
+    assert result.flags[0].question in told
+
+
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
+@pytest.mark.parametrize("threat", THREATS, ids=lambda threat: threat.norm)
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_network_raises_no_flag(name: str, threat: ThreatModel, ensemble: str) -> None:
+    _, _, x, y = digits()
+    result = evaluate(HEALTHY[name](), x, y, threat, ensemble)
+    assert result.clean_acc > 0.9
+    assert result.flags == []
+    assert "no flag raised" in str(result)
+    assert "robust network" not in str(result)
+
+
+def test_huge_logits_do_not_stop_an_attack_that_climbs_the_cross_entropy() -> None:
+    """In float32 the cross-entropy of a network that is so sure of itself has no gradient."""
+    _, _, x, y = digits()
+    sure = Hidden(after=lambda z: 1e4 * z)
+    for attacks in ("fgsm", [{"attack": "pgd"}]):
+        hidden = evaluate(sure, x, y, THREATS[0], attacks, signs=0)
+        plain = evaluate(trained(), x, y, THREATS[0], attacks, signs=0)
+        assert abs(int(hidden.broken.sum()) - int(plain.broken.sum())) <= 0.03 * len(x)
+
+
+def test_probabilities_and_undeclared_luck_are_refused() -> None:
+    _, _, x, y = digits()
+    for after in (lambda z: z.softmax(dim=1), lambda z: z + torch.randn_like(z)):
+        with pytest.raises(ModelError):
+            evaluate(Hidden(after=after), x, y, THREATS[0])
+
+
+def test_a_constant_answer_warns_that_there_is_nothing_to_break() -> None:
+    _, _, x, y = digits()
+
+    class Constant(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 2 * torch.eye(10)[3].expand(len(x), -1) + 0 * x.sum(dim=(1, 2, 3))[:, None]
+
+    result = evaluate(Constant(), x, y, THREATS[0])
+    (flag,) = [flag for flag in result.flags if "unbounded" in flag.question]
+    assert flag.status == "WARN"
+    assert any(flag.question.startswith("Are gradients zero") for flag in result.flags)
+
+
+def test_the_flags_are_told_on_a_part_of_the_images_and_can_be_left_out() -> None:
+    _, _, x, y = digits()
+    few = evaluate(trained(), x, y, THREATS[0], "fgsm", signs=20)
+    assert {flag.value for flag in few.signs if flag.question.startswith("Are gradients")} == {
+        "0 of 20 images"
+    }
+    none = evaluate(trained(), x, y, THREATS[0], "fgsm", signs=0)
+    assert none.signs == none.flags == []
+    assert "flag" not in str(none)
+
+
+def test_signs_do_not_depend_on_the_order_of_the_images() -> None:
+    _, _, x, y = digits()
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    keys = torch.arange(len(x))
+    model = quantized(16)
+    whole = evaluate(model, x, y, THREATS[0], "fgsm", keys=keys, signs=50)
+    other = evaluate(model, x[order], y[order], THREATS[0], "fgsm", keys=keys[order], signs=50)
+    assert whole.signs == other.signs
+
+
+def test_looking_for_signs_leaves_generator_and_model_alone() -> None:
+    _, _, x, y = digits()
+    model = SmallNetwork().train()
+    before = torch.get_rng_state()
+    evaluate(model, x[:20], y[:20], THREATS[0], "fgsm")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(module.training for module in model.modules())
+    assert all(p.grad is None and p.dtype == torch.float32 for p in model.parameters())
+
+
+SUITE = [{"attack": "fgsm"}, {"attack": "pgd", "steps": 20}, {"attack": "fmn"}]
+
+
+def diagnosed(model: nn.Module) -> dict[str, str]:
+    """Question to status, of the diagnosis of a suite."""
+    _, _, x, y = digits()
+    found = diagnose(model, x, y, "linf", [0.05, 0.15, 0.25], resolve(SUITE, "linf"))
+    return {flag.question: flag.status for flag in found.flags()}
+
+
+def test_the_diagnosis_of_a_healthy_network_raises_no_flag() -> None:
+    for build in HEALTHY.values():
+        assert set(diagnosed(build()).values()) == {"PASS"}
+
+
+def test_the_diagnosis_finds_square_ahead_of_attacks_that_have_no_gradient() -> None:
+    assert diagnosed(quantized(4))["Is an attack without gradients no better?"] == "WARN"
+
+
+def test_each_attack_of_a_diagnosis_is_alone() -> None:
+    """A suite of one attack breaks what the diagnosis says that it broke."""
+    _, _, x, y = digits()
+    oracle = Oracle(trained())
+    found = diagnose(oracle, x, y, "linf", [0.05, 0.15, 0.25], resolve(SUITE, "linf"))
+    right = trained()(x).argmax(dim=1) == y
+    broke = {one.label: one.broke for one in found.found()}
+    assert list(broke) == ["fgsm", "pgd", "fmn", "square"]
+    for item in SUITE:
+        alone = evaluate(trained(), x, y, THREATS[0], [item], signs=0)
+        assert broke[item["attack"]] == int((alone.broken & right).sum())
+    steps = found.rungs("steps")
+    assert [rung.number for rung in steps] == [5, 10, 20, 40]
+    assert steps[2].broke == broke["pgd"]
+    assert [rung.number for rung in found.rungs("restarts")] == [1, 2]
+    assert found.rungs("restarts")[1].broke >= broke["pgd"]
