@@ -117,6 +117,21 @@ def test_fooling_images_are_kept_with_what_the_network_reads(made) -> None:
     assert (found["prediction"] == found["target"]).all()
 
 
+def test_the_readmes_suite_of_rotations_fits_the_shipped_parameters(tmp_path: Path) -> None:
+    (block,) = (
+        part.split("```")[0]
+        for part in (ROOT / "README.md").read_text().split("```yaml\n")[1:]
+        if part.startswith("suites:")
+    )
+    shown = yaml.safe_load(block)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["suites"] |= shown["suites"]
+    params["noise"] |= {"kinds": shown["noise"]["kinds"]}
+    params["noise"]["eps"] |= shown["noise"]["eps"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    assert load(tmp_path / "params.yaml").suites["rotation"].norm == "rotation"
+
+
 @pytest.mark.parametrize(
     ("suite", "noise", "told"),
     [
