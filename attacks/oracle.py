@@ -103,6 +103,15 @@ class Oracle:
         """
         return logits, y
 
+    def within(self, keys: Tensor, x: Tensor, norm: str, eps: Tensor) -> Oracle:
+        """The oracle for an attack that must stay in a ball; here, this one.
+
+        Args:
+            keys, x: indices (N,) and originals (N, C, H, W).
+            norm, eps: of the threat, with a budget for each example (N,).
+        """
+        return self
+
     def settle(self, answer: Tensor, x: Tensor, norm: str, eps: float | Tensor) -> Tensor:
         """What is judged and kept of an attack's answer; here, all of it.
 

@@ -288,7 +288,8 @@ class _Cascade:
             given["start"] = torch.where(witness, answer, torch.nan)
             if "closest" in inspect.signature(function).parameters:
                 given["closest"] = self.closest[todo]
-        return function(self.oracle, x, y, threat, **given)
+        oracle = self.oracle.within(self.keys[todo], x, self.norm, eps)
+        return function(oracle, x, y, threat, **given)
 
     def step_down(self) -> None:
         """After a round: broken examples go to the next open budget, survivors are done."""

@@ -11,12 +11,13 @@ from torch import Tensor
 from attacks import ThreatModel, evaluate
 from attacks.beyond.transformation import Transformation
 from attacks.errors import ThreatError
-from attacks.losses import is_broken
+from attacks.losses import is_broken, margin
 from attacks.noise import in_ball
 from attacks.oracle import Oracle
 from attacks.registry import ATTACKS
 from attacks.threat import NORMS
 from attacks.views.levels import Levels, rounded, rounded_inside
+from attacks.views.targeted import Targeted, against
 from networks import Linear, digits, trained
 from test_attacks import QUICK
 
@@ -140,6 +141,27 @@ def test_batch_size_order_and_subset_change_no_bit() -> None:
             assert run(torch.arange(begin, begin + size)).items() <= whole.items()
     order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
     assert run(order[:13]).items() <= whole.items()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_an_attack_held_in_a_ball_sees_what_will_be_judged(norm: str) -> None:
+    x, y = stored(40)
+    keys, eps = torch.arange(40) * 5, torch.linspace(0.2, 1, 40).double() * EPS[norm]
+    if norm == "linf":
+        eps = (eps * 255).round() / 255
+    threat = ThreatModel(norm, eps.float().view(-1, 1, 1, 1))
+    x_adv = threat.project(x + 3 * in_ball(keys, (1, 8, 8), threat), x)
+    plain = Oracle(trained(), slots=16)
+    targeted = Targeted(Levels(plain, 256), keys, (y + 1) % 10)  # views lie on each other
+    held = targeted.within(keys, x, norm, eps)
+    settled = targeted.settle(x_adv, x, norm, eps)
+    some = torch.tensor([7, 31, 2])
+    judged = against(plain.judged(settled, keys), (y + 1) % 10)
+    assert torch.equal(held.logits(x_adv[some], keys[some]), judged[some])
+    seen = held.ascent(x_adv, keys, margin, torch.zeros_like(y))
+    assert torch.equal(seen.logits, judged)
+    if norm != "linf":
+        assert not torch.equal(targeted.logits(x_adv, keys), judged)
 
 
 def test_the_judge_is_shown_what_it_is_given() -> None:

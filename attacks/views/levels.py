@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,9 +23,10 @@ _SLACK = 5e-7
 class Levels(View):
     """An oracle that sees images rounded to k / (levels - 1), and keeps them so.
 
-    The gradient passes the rounding straight (BPDA). What an attack answers is rounded to the
-    nearest level; where that leaves the ball, as many pixels as necessary are rounded towards the
-    original instead, those first that rounding had moved away furthest.
+    The gradient passes the rounding straight (BPDA). An image is rounded to the nearest level;
+    where that leaves the ball, as many pixels as necessary are rounded towards the original
+    instead, those first that rounding had moved away furthest. An attack that is held `within` a
+    ball sees what will be judged, to the bit; any other sees the nearest level.
 
     Args:
         inner: the oracle that is asked.
@@ -34,20 +36,48 @@ class Levels(View):
     def __init__(self, inner: Oracle, levels: int) -> None:
         super().__init__(inner)
         self.levels: int = levels
+        self._ball: _Ball | None = None
+
+    def within(self, keys: Tensor, x: Tensor, norm: str, eps: Tensor) -> Oracle:
+        view = super().within(keys, x, norm, eps)
+        if isinstance(view, Levels) and norm != "linf":  # there the nearest level is inside
+            row = torch.zeros(int(keys.max()) + 1, dtype=torch.int64, device=x.device)
+            row[keys] = torch.arange(len(keys), device=x.device)
+            view._ball = _Ball(row, x, norm, eps)
+        return view
 
     def logits(self, x: Tensor, keys: Tensor, *, count: bool = True) -> Tensor:
-        return self.inner.logits(rounded(x, self.levels), keys, count=count)
+        return self.inner.logits(self._seen(x, keys), keys, count=count)
 
     def ascent(self, x: Tensor, keys: Tensor, loss: Callable[..., Tensor], *rows: Tensor) -> Ascent:
-        return self.inner.ascent(rounded(x, self.levels), keys, loss, *rows)
+        return self.inner.ascent(self._seen(x, keys), keys, loss, *rows)
 
     def first_ranked(
         self, x: Tensor, keys: Tensor, losses: Losses, rank: Rank, *rows: Tensor
     ) -> Ascent:
-        return self.inner.first_ranked(rounded(x, self.levels), keys, losses, rank, *rows)
+        return self.inner.first_ranked(self._seen(x, keys), keys, losses, rank, *rows)
 
     def settle(self, answer: Tensor, x: Tensor, norm: str, eps: float | Tensor) -> Tensor:
         return rounded_inside(self.inner.settle(answer, x, norm, eps), x, norm, eps, self.levels)
+
+    def _seen(self, x: Tensor, keys: Tensor) -> Tensor:
+        ball = self._ball
+        if ball is None:
+            return rounded(x, self.levels)
+        parts = []
+        for part, whose in zip(x.split(self.slots), keys.split(self.slots), strict=True):
+            row = ball.row[whose]
+            parts.append(rounded_inside(part, ball.x[row], ball.norm, ball.eps[row], self.levels))
+        return torch.cat(parts)
+
+
+class _Ball(NamedTuple):
+    """Where the examples are held: a key's row, originals, norm and budgets (N,)."""
+
+    row: Tensor
+    x: Tensor
+    norm: str
+    eps: Tensor
 
 
 def rounded(x: Tensor, levels: int) -> Tensor:

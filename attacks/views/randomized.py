@@ -22,6 +22,7 @@ from ..oracle import SLOTS, Ascent, Losses, Oracle, Rank, lowest
 Answer = TypeVar("Answer")
 
 # A wrong class is taken for found when it leads the mean over draws by so many standard errors.
+# Of 100 digits behind noise (L-infinity 0.09, 20 draws) 41 fall by 600 other draws; 39 with 0.
 CLEARLY = 2.0
 # How a model draws is seen from so many passes; where their means differ by more than this many
 # times what independent copies explain, a pass shares its draws. Chance: below one in 100,000.

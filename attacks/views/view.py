@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 from torch import Tensor
@@ -32,6 +33,11 @@ class View(Oracle):
 
     def problem(self, logits: Tensor, y: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
         return self.inner.problem(logits, y, keys)
+
+    def within(self, keys: Tensor, x: Tensor, norm: str, eps: Tensor) -> Oracle:
+        view = copy.copy(self)
+        view.inner = self.inner.within(keys, x, norm, eps)
+        return view
 
     def settle(self, answer: Tensor, x: Tensor, norm: str, eps: float | Tensor) -> Tensor:
         return self.inner.settle(answer, x, norm, eps)
