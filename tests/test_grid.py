@@ -1,0 +1,75 @@
+"""A grid of budgets: what it costs in passes, and that each answer is that of a run by itself."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from attacks.registry import resolve
+from attacks.suite import SuiteResult, run_suite
+from attacks.verdict import BROKEN
+from networks import digits, trained
+
+GRIDS = {"linf": [0.03, 0.05, 0.07, 0.09, 0.11], "l2": [0.2, 0.3, 0.4, 0.5, 0.6]}
+SUITES = {
+    # Where a minimum-norm attack comes first, it says near which budget an example falls.
+    "ladder": [{"attack": "fmn"}, {"attack": "pgd"}, {"attack": "apgd", "targets": 3}],
+    "fast": "fast",
+}
+
+
+def broken_at(result: SuiteResult, eps: float) -> Tensor:
+    """(N,) bool: broken by any attack of the suite at this budget."""
+    rows = result.rows
+    here = rows["eps"] == eps
+    attacks = int(rows["attack"].max()) + 1
+    return (rows["outcome"][here] == BROKEN).view(attacks, -1).any(dim=0)
+
+
+def passes(result: SuiteResult) -> int:
+    return int((result.rows["forwards"] + result.rows["backwards"]).sum())
+
+
+def allowed(count: int) -> int:
+    """Images by which two runs may differ: 2 in 1,000, and one where there are few."""
+    return max(1, round(0.002 * count))
+
+
+@pytest.mark.parametrize("norm", GRIDS)
+@pytest.mark.parametrize("suite", SUITES)
+def test_five_budgets_cost_at_most_two_and_answer_as_each_alone(suite: str, norm: str) -> None:
+    _, _, x, y = digits()
+    grid, attackers = GRIDS[norm], resolve(SUITES[suite], norm)
+    whole = run_suite(trained(), x, y, norm, grid, attackers)
+    alone = {eps: run_suite(trained(), x, y, norm, [eps], attackers) for eps in grid}
+    costliest = max(passes(result) for result in alone.values())
+    assert passes(whole) <= 2 * costliest, passes(whole) / costliest
+    for eps, result in alone.items():
+        ours, theirs = int(broken_at(whole, eps).sum()), int(broken_at(result, eps).sum())
+        assert 0.01 < theirs / len(x) < 0.999, "where nothing is undecided nothing is shown"
+        assert theirs - ours <= allowed(len(x)), eps
+        # An ensemble that stops early finds more in a grid: it begins where a larger ball broke.
+        if suite != "fast":
+            assert ours - theirs <= allowed(len(x)), eps
+
+
+def test_the_headline_ensemble_answers_in_a_grid_as_alone() -> None:
+    _, _, x, y = digits()
+    x, y, attackers = x[:100], y[:100], resolve("standard", "linf")
+    grid = [0.05, 0.09]
+    whole = run_suite(trained(), x, y, "linf", grid, attackers)
+    for eps in grid:
+        alone = run_suite(trained(), x, y, "linf", [eps], attackers)
+        differ = int((broken_at(whole, eps) ^ broken_at(alone, eps)).sum())
+        assert differ <= allowed(len(x)), eps
+
+
+def test_a_larger_budget_breaks_whatever_a_smaller_one_does() -> None:
+    _, _, x, y = digits()
+    for norm, grid in GRIDS.items():
+        result = run_suite(trained(), x, y, norm, grid, resolve("fast", norm))
+        for small, large in itertools.pairwise(grid):
+            assert not (broken_at(result, small) & ~broken_at(result, large)).any()
