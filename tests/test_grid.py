@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import pytest
-import torch
 from torch import Tensor
 
 from attacks.registry import resolve
@@ -16,7 +15,11 @@ from networks import digits, trained
 GRIDS = {"linf": [0.03, 0.05, 0.07, 0.09, 0.11], "l2": [0.2, 0.3, 0.4, 0.5, 0.6]}
 SUITES = {
     # Where a minimum-norm attack comes first, it says near which budget an example falls.
-    "ladder": [{"attack": "fmn"}, {"attack": "pgd"}, {"attack": "apgd", "targets": 3}],
+    "ladder": [
+        {"attack": "fmn", "steps": 30, "classes": 3},
+        {"attack": "pgd", "steps": 20},
+        {"attack": "apgd", "steps": 30, "targets": 2},
+    ],
     "fast": "fast",
 }
 
