@@ -20,7 +20,7 @@ from .suite import run_suite
 from .verdict import BROKEN
 
 # Random search is compared with few queries: it need not win, only find what gradients cannot.
-QUERIES = 100
+QUERIES = 50
 
 
 class Solo(NamedTuple):
@@ -32,7 +32,7 @@ class Solo(NamedTuple):
 
     @property
     def runs(self) -> list[tuple[float, ...]]:
-        """The grids to run it on, one after the other; a minimum-norm attack answers all at once."""
+        """The grids to run it on, in turn; a minimum-norm attack answers a whole grid at once."""
         return [self.grid] if self.attacker.entry.kind == "minimum" else [(e,) for e in self.grid]
 
 

@@ -127,7 +127,8 @@ SIGNS = {
     ),
     "fragile": Sign(
         "Are verdicts close to the edge?",
-        "whose wrong logit leads by less than 1e-5 of the largest logit (a verdict asks for 1e-6)",
+        "whose wrong logit leads by less than 1e-5 of the largest logit, at the full budget too "
+        "(a verdict asks for 1e-6)",
         warn=0.01,
     ),
 }

@@ -6,7 +6,8 @@ Judged by `flags`. Costs a few passes on each image.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from .noise import in_ball
 from .oracle import Oracle
 from .registry import L_NORMS, Attacker, largest_eps
 from .suite import run_suite
-from .threat import ThreatModel
+from .threat import ThreatModel, column
 from .verdict import BROKEN
 
 TINY = 2.0**-13
@@ -25,6 +26,38 @@ COMPANY = 1e-3
 FRAGILE = 1e-5
 
 Counts = dict[str, int | None]
+
+
+class Broken(NamedTuple):
+    """Images (M, C, H, W) that were broken, and what broke them.
+
+    Attributes:
+        x, x_adv: originals and witnesses.
+        y, keys: labels and indices (M,).
+        room: (M,) by how much each perturbation could be longer and stay in its budget, >= 1; 1 of
+            a transformation.
+    """
+
+    x: Tensor
+    x_adv: Tensor
+    y: Tensor
+    keys: Tensor
+    room: Tensor
+
+
+def broken(norm: str, x: Tensor, keys: Tensor, y: Tensor, found: Callable[[str], Tensor]) -> Broken:
+    """The witnesses of the images x (N, C, H, W) with the indices `keys` (N,) and labels y.
+
+    `found` gives a column of `suite.Witnesses` by its name.
+    """
+    index = found("index").to(x.device)
+    hit = torch.isin(index, keys)
+    order = keys.argsort()
+    row = order[torch.searchsorted(keys[order], index[hit])]
+    eps, distance = found("eps").to(x.device)[hit], found("distance").to(x.device)[hit]
+    room = (eps / distance.double().clamp_min(1e-12)).float().clamp_min(1)
+    room = room if norm in L_NORMS else torch.ones_like(room)
+    return Broken(x[row], found("x_adv").to(x.device)[hit], y[row], keys[row], room)
 
 
 def observe(
@@ -35,7 +68,7 @@ def observe(
     norm: str,
     eps: float,
     attackers: Sequence[Attacker],
-    witnesses: tuple[Tensor, ...],
+    witnesses: Broken,
     *,
     seed: int = 0,
 ) -> Counts:
@@ -46,7 +79,7 @@ def observe(
         x, y, keys: images (N, C, H, W) that it reads rightly, labels and indices (N,).
         norm, eps: of the threat; one budget.
         attackers: run with large budgets.
-        witnesses: images (M, C, H, W) that were broken, their labels and indices (M,).
+        witnesses: those of these images that were broken.
         seed: of every random draw.
 
     Returns:
@@ -58,7 +91,7 @@ def observe(
         counts |= of_model(oracle, x, y, keys, norm, eps, seed)
         counts |= of_large_balls(oracle, x, y, keys, norm, attackers, seed)
         if not counts["random"] and not counts["company"]:  # else another pass differs anyway
-            counts |= of_witnesses(oracle, *witnesses)
+            counts |= of_witnesses(oracle, witnesses)
     return counts
 
 
@@ -164,22 +197,29 @@ def of_large_balls(
     }
 
 
-def of_witnesses(oracle: Oracle, x_adv: Tensor, y: Tensor, keys: Tensor) -> Counts:
+def of_witnesses(oracle: Oracle, witnesses: Broken) -> Counts:
     """Broken images whose verdict hangs by a thread, or on float32.
+
+    A minimum-norm attack ends at the boundary, where a lead is small by intention. So a verdict is
+    fragile only if the same perturbation leads no further at the full budget.
 
     Returns:
         fragile, precision; the latter None where the model cannot be run in float64.
     """
-    if len(x_adv) == 0:
+    x, x_adv, y, keys, room = witnesses
+    if len(x) == 0:
         return {"fragile": 0, "precision": 0}
-    logits = oracle.judged(x_adv, keys)
-    lead = margin(logits, y) / logits.abs().amax(dim=1)
+    further = (x + column(room, x) * (x_adv - x)).clamp(0, 1)
+    lead = torch.maximum(*(_lead(oracle.judged(each, keys), y) for each in (x_adv, further)))
     counts: Counts = {"fragile": int((lead < FRAGILE).sum()), "precision": None}
-    if oracle.draws:  # one pass is no majority
-        return counts
     try:
         exact = Oracle(copy.deepcopy(oracle.model).double(), slots=oracle.slots)
         counts["precision"] = int((margin(exact.judged(x_adv.double(), keys), y) <= 0).sum())
     except (RuntimeError, TypeError):  # no float64 on the device, or in the model's own code
         pass
     return counts
+
+
+def _lead(logits: Tensor, y: Tensor) -> Tensor:
+    """By how much of the largest |logit| the best wrong class leads, (N,)."""
+    return margin(logits, y) / logits.abs().amax(dim=1)

@@ -14,6 +14,7 @@ from . import keyed
 from .flags import Flag, counted, large_balls
 from .geometry import Threat
 from .observe import Counts, observe
+from .observe import broken as broken_images
 from .oracle import Oracle
 from .registry import ATTACKS, L_NORMS, NOISE, Attacker
 from .suite import SuiteResult, run_suite
@@ -53,11 +54,7 @@ def signs(
     rank = keyed.stream(keys, seed, "signs").masked_fill(~right, torch.iinfo(torch.int64).max)
     chosen = rank.argsort(stable=True)[: min(count, int(right.sum()))]
     x, y, keys, broken = x[chosen], y[chosen], keys[chosen], broken[chosen]
-    hit = torch.isin(found.witnesses.index, keys.cpu())
-    witnesses = tuple(
-        each[hit].to(x.device)
-        for each in (found.witnesses.x_adv, found.witnesses.label, found.witnesses.index)
-    )
+    witnesses = broken_images(threat.norm, x, keys, y, lambda name: getattr(found.witnesses, name))
     eps = float(threat.eps)
     counts = observe(oracle, x, y, keys, threat.norm, eps, attackers, witnesses, seed=seed)
     if len(x):

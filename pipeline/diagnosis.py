@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from attacks.diagnosis import is_single_step, plan
-from attacks.observe import Counts, observe
+from attacks.observe import Counts, broken, observe
 from attacks.registry import L_NORMS, Attacker
 
 from .base.errors import UserError
@@ -127,23 +127,19 @@ class Diagnosis:
         return {name: np.array(value) for name, value in about.items()}
 
     def _signs(self, suite: Measured) -> Counts:
-        images, found = self.images, suite.witnesses
-        keys = images.keys.cpu().numpy()
+        images = self.images
         right = suite.rows["index"][suite.rows["clean_pred"] == suite.rows["label"]]
-        chosen = torch.from_numpy(np.isin(keys, right)).to(images.device)
-        hit = np.isin(found["index"], keys)
-        x_adv, label, index = (
-            torch.from_numpy(found[name][hit]).to(images.device)
-            for name in ("x_adv", "label", "index")
-        )
+        chosen = torch.from_numpy(np.isin(images.keys.cpu().numpy(), right)).to(images.device)
+        x, y, keys = images.x[chosen], images.y[chosen], images.keys[chosen]
+        found = broken(self.norm, x, keys, y, lambda name: torch.tensor(suite.witnesses[name]))
         return observe(
             images.oracle,
-            images.x[chosen],
-            images.y[chosen],
-            images.keys[chosen],
+            x,
+            y,
+            keys,
             self.norm,
             self.plan.eps,
             self.attackers,
-            (x_adv, label, index),
+            found,
             seed=self.seed,
         )
