@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from .. import keyed
-from ..errors import ThreatError
+from ..errors import ModelError, ThreatError
 from ..generators import kept
 from ..losses import LEAD
-from ..oracle import SLOTS, Ascent, Losses, Oracle, Rank, lowest
+from ..oracle import SAME, SLOTS, Ascent, Losses, Oracle, Rank, lowest
 
 Answer = TypeVar("Answer")
 
@@ -35,7 +35,8 @@ class Randomized(Oracle):
     A pass holds copies of one image, with torch's generators seeded by (seed, key, purpose, image)
     and restored afterwards: an image's answer is the same in any company, an attack's draws tell
     nothing of the judge's, and two images never share theirs. A model that draws once for a whole
-    pass is seen as such, and asked copy by copy. A model must draw from torch's generators.
+    pass is seen as such, and asked copy by copy. A model that
+    draws from other generators than torch's global ones is refused when it is asked first.
 
     `judged` returns log((votes + 1/2) / (draws + K/2)): each draw votes for the class that clearly
     leads, a class with more votes than the label breaks an example, and a softmax tells the share
@@ -134,14 +135,22 @@ class Randomized(Oracle):
         """Whether copies in one pass agree more than copies in different passes.
 
         Asked of noise shaped like `x`, so that it does not depend on which images come first.
+
+        Raises:
+            ModelError: if the same seed gives another answer.
         """
         noise = keyed.uniform(keyed.stream(torch.zeros(1), "probe"), x.shape[1:]).to(x)
         copies = noise.expand(self.slots, *x.shape[1:])
         passes = []
-        for seed in range(_PASSES):
+        for seed in (0, *range(_PASSES)):
             with kept(x.device, seed):
                 passes.append(self._answers(self.model, copies).double())
-        logits = torch.stack(passes)
+        if bool(((passes[0] - passes[1]).abs() > SAME * passes[0].abs().amax()).any()):
+            raise ModelError(
+                "the model draws from another generator than torch's (numpy's, Python's, its "
+                "own?), so that no verdict could be repeated; let it draw from torch's global ones"
+            )
+        logits = torch.stack(passes[1:])
         within = logits.var(dim=1).sum()
         between = logits.mean(dim=1).var(dim=0).sum() * self.slots
         return bool(between > _SHARED * within)
