@@ -35,8 +35,8 @@ class Randomized(Oracle):
     A pass holds copies of one image, with torch's generators seeded by (seed, key, purpose, image)
     and restored afterwards: an image's answer is the same in any company, an attack's draws tell
     nothing of the judge's, and two images never share theirs. A model that draws once for a whole
-    pass is seen as such, and asked copy by copy. A model that
-    draws from other generators than torch's global ones is refused when it is asked first.
+    pass is seen as such, and asked copy by copy; one that draws from other generators than torch's
+    global ones is refused when it is asked first.
 
     `judged` returns log((votes + 1/2) / (draws + K/2)): each draw votes for the class that clearly
     leads, a class with more votes than the label breaks an example, and a softmax tells the share
