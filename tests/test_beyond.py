@@ -279,7 +279,7 @@ def test_an_image_that_is_sure_already_is_left_alone() -> None:
 
 def test_what_was_not_reached_says_so() -> None:
     target = torch.arange(10)
-    found = fool(trained(), target, start="noise", shape=(1, 8, 8), steps=5)
+    found = fool(trained(), target, start="noise", shape=(1, 8, 8), steps=2)
     with torch.no_grad():
         sure = trained()(found.x).softmax(dim=1).gather(1, target[:, None])[:, 0]
     assert torch.allclose(found.confidence, sure, atol=1e-5)

@@ -42,7 +42,7 @@ def fool(
     keys: Tensor | None = None,
     seed: int = 0,
     steps: int = 200,
-    step_size: float = 0.02,
+    step_size: float = 0.05,
 ) -> FoolingImages:
     """Climb the wanted class's probability from an image that shows nothing, or anything.
 
