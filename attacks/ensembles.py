@@ -22,18 +22,17 @@ _FAST: Attacks = [
 # What a headline rests on.
 _STANDARD: Attacks = [
     {"attack": "multitargeted", "name": "first", "targets": 1, "steps": 10},
-    {"attack": "multitargeted", "name": "likely", "targets": 3, "steps": 20, "within": 0.6},
-    {"attack": "multitargeted", "name": "all", "targets": 9, "steps": 40, "within": 0.3},
+    {"attack": "multitargeted", "name": "every_class", "steps": 24, "within": 0.55},
     {
         "attack": "multitargeted",
         "name": "closest",
-        "targets": 9,
+        "targets": 4,
         "restarts": 3,
-        "steps": 50,
+        "steps": 60,
         "within": 0.1,
     },
     {"attack": "apgd_l1", "name": "first", "steps": 30},
-    {"attack": "apgd_l1", "name": "all", "targets": 5, "steps": 100},
+    {"attack": "apgd_l1", "name": "every_class", "targets": 9, "steps": 60},
     {"attack": "square", "race": True},
     *_BEYOND,
 ]

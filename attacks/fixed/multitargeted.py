@@ -24,6 +24,9 @@ from ..threat import ThreatModel, column
 FORWARD = 0.75
 # Length of the first step, in units of eps; it falls to 0 along half a cosine.
 FIRST_STEP = 2.0
+# After a third of its steps a run goes on if it has left at most this part of `within`: most of the
+# classes that are aimed at are far away, and known to be by then.
+HALFWAY = 0.6
 # Runs that are under way together, in units of the oracle's slots: what bounds the memory.
 SLOTFULS = 8
 
@@ -69,18 +72,20 @@ def multitargeted(
         the one of highest margin.
     """
     oracle = Oracle.of(model)
-    _, left, logits = share_left(oracle, x, y, keys, closest)
+    clean, left, logits = share_left(oracle, x, y, keys, closest)
     rows = ((left <= within) | left.isinf()).nonzero()[:, 0]
     aims = likeliest_wrong(logits[rows], y[rows], targets)
     runs = aims.repeat(restarts, 1)
     x_adv = x.clone()
+    if len(rows) == 0:
+        return x_adv
     together = max(1, SLOTFULS * oracle.slots // len(runs))
     for part in torch.arange(len(rows), device=x.device).split(together):
         some = rows[part]
         begin = None if start is None else start[some]
         state = keyed.stream(keys[some], seed, "multitargeted")
         x_adv[some] = _race(
-            oracle, x[some], y[some], threat[some], keys[some], begin, state, runs[:, part], steps
+            oracle, x[some], y[some], threat[some], keys[some], begin, state, runs[:, part], steps, clean[some], within
         )
     return x_adv
 
@@ -95,6 +100,8 @@ def _race(
     state: Tensor,
     runs: Tensor,
     steps: int,
+    clean: Tensor,
+    within: float,
 ) -> Tensor:
     """The best image that the `runs` (R, N) towards their classes find for each example."""
     count = len(x)
@@ -122,6 +129,8 @@ def _race(
         best[live[higher]], highest[live[higher]] = point[higher], height[higher]
         broken[mine[fell]] = True
         stay = ~broken[mine]
+        if step == steps // 3:
+            stay &= highest[live] >= HALFWAY * within * clean[mine]
         if step == steps or not stay.any():
             break
         live, mine = live[stay], mine[stay]
