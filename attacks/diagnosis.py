@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from . import registry
 from .alone import LADDER, LADDERS, PROBE, SUITE, Alone, Diagnosis, middle
-from .oracle import Oracle, check_model
+from .check import check_model
+from .oracle import Oracle
 from .registry import ATTACKS, L_NORMS, Attacker
 from .suite import run_suite
 from .verdict import BROKEN
