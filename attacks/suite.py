@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .check import check_model
 from .geometry import threat_of
 from .losses import is_broken
-from .oracle import Oracle, check_model
+from .oracle import Oracle
 from .registry import Attacker, load
 from .threat import column
 from .verdict import BROKEN, ERROR, SURVIVED, TOLERANCE, judge

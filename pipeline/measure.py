@@ -20,8 +20,9 @@ import numpy as np
 import torch
 
 from attacks import suite
+from attacks.check import answers_vary
 from attacks.errors import ModelError, ThreatError
-from attacks.oracle import Oracle, answers_vary
+from attacks.oracle import Oracle
 from attacks.registry import Attacker, largest_eps
 from attacks.suite import run_suite
 from attacks.views.fast import fast

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from .. import keyed
+from ..check import SAME
 from ..errors import ModelError, ThreatError
 from ..generators import kept
 from ..losses import LEAD
-from ..oracle import SAME, SLOTS, Ascent, Losses, Oracle, Rank, lowest
+from ..oracle import SLOTS, Ascent, Losses, Oracle, Rank, lowest
 
 Answer = TypeVar("Answer")
 

@@ -1,0 +1,73 @@
+"""What is refused before any attack: images and models on which a verdict would mean nothing."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from .errors import ModelError
+from .generators import kept
+from .oracle import Oracle
+
+# A model whose logits move by more than this share of the largest when it is asked again draws
+# them at random; a deterministic one rounds alike.
+SAME = 1e-4
+
+
+def check_model(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
+    """Refuse a model that cannot be judged; return the clean logits (N, K).
+
+    Raises:
+        ModelError: images outside [0, 1], logits of a wrong shape, NaN or infinite logits,
+            labels without a logit, probabilities in place of logits, or answers drawn at random
+            where no number of draws was given.
+    """
+    if x.dim() != 4 or not x.is_floating_point():
+        raise ModelError(f"images must be float (N, C, H, W), got {x.dtype} {tuple(x.shape)}")
+    if len(x) == 0:
+        raise ModelError("no images to attack")
+    if not (x.min() >= 0 and x.max() <= 1):
+        raise ModelError(
+            f"images must lie in [0, 1], got [{float(x.min()):g}, {float(x.max()):g}]; "
+            "put the normalization inside the model"
+        )
+    try:
+        logits = oracle.plain(x) if oracle.draws else oracle.judged(x, keys)
+    except RuntimeError as error:
+        raise ModelError(
+            f"the model does not take images of shape {tuple(x.shape[1:])}: {error}"
+        ) from error
+    if logits.dim() != 2 or logits.shape[1] < 2:
+        raise ModelError(f"the model must return logits (N, K >= 2), got {tuple(logits.shape)}")
+    if int(y.max()) >= logits.shape[1] or int(y.min()) < 0:
+        raise ModelError(
+            f"labels go from {int(y.min())} to {int(y.max())}, but the model has "
+            f"{logits.shape[1]} outputs"
+        )
+    if not logits.isfinite().all():
+        count = int((~logits.isfinite().all(dim=1)).sum())
+        raise ModelError(f"the model returns NaN or infinity for {count} of {len(x)} images")
+    sums = logits.sum(dim=1)
+    if logits.min() > -1e-5 and logits.max() < 1 + 1e-5 and bool(((sums - 1).abs() < 1e-5).all()):
+        raise ModelError(
+            "the model returns probabilities (each row sums to 1); return the logits, "
+            "before the softmax: gradients through saturated probabilities vanish"
+        )
+    if oracle.draws:
+        return oracle.judged(x, keys)
+    if answers_vary(oracle, x[: oracle.slots]):
+        raise ModelError(
+            "the model answers differently when it is asked again: one lucky draw would count as "
+            "a break; say over how many draws a verdict is taken (draws=20), or make it "
+            "deterministic"
+        )
+    return logits
+
+
+def answers_vary(oracle: Oracle, x: Tensor) -> bool:
+    """Whether the model's logits for images `x` follow from anything but the images."""
+    answers = []
+    for seed in (1, 2):
+        with kept(x.device, seed):
+            answers.append(oracle.plain(x))
+    first, second = answers
+    return bool(((first - second).abs().amax(1) > SAME * first.abs().amax(1)).any())
