@@ -85,7 +85,10 @@ def _noise_sentence(found: list[Measure]) -> str:
     if worst:
         text += f", at {_span(worst)} with {wording.draws(worst[0].name)}"
     multiples = [m.one_draw.multiple for m in known]
-    if all(multiple.low > DIRECTION for multiple in multiples):
+    # A change of few parameters, such as a rotation, is soon found by chance: then it is no matter
+    # of direction.
+    hardest = multiples + [noise.multiple for noise in worst]
+    if all(multiple.low > DIRECTION for multiple in hardest):
         text += ": the direction of a change matters more than its size"
     elif any(multiple.value < DIRECTION for multiple in multiples):
         near = [m.network for m in known if m.one_draw.multiple.value < DIRECTION]
