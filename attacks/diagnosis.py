@@ -48,18 +48,21 @@ class Plan(NamedTuple):
 def plan(attackers: Sequence[Attacker], norm: str, grid: Sequence[float]) -> Plan:
     """The suite's attacks at the middle and the largest budget; at the middle, the rest.
 
-    The rest is what a comparison needs and the suite lacks (FGSM, Square), and the suite's first
-    iterative attack with a quarter, half and twice its steps and with twice its restarts.
+    The rest is what a comparison needs and the suite lacks (FGSM, Square), and the suite's attack
+    of most steps with a quarter, half and twice its steps and with twice its restarts.
     """
     eps, both = middle(grid), tuple(sorted({middle(grid), grid[-1]}))
     solos = [Solo(attacker, both, SUITE) for attacker in attackers]
     named = {attacker.attack for attacker in attackers}
+    labels = {attacker.label for attacker in attackers}
     for name, settings in (("fgsm", {}), ("square", {"queries": QUERIES})):
         if name not in named and norm in ATTACKS[name].norms:
-            solos.append(Solo(Attacker(name, name, ATTACKS[name], settings), (eps,), PROBE))
+            label = f"{name} probe" if name in labels else name
+            solos.append(Solo(Attacker(label, name, ATTACKS[name], settings), (eps,), PROBE))
     ladders: dict[str, list[tuple[int, str]]] = {}
-    climber = next((a for a in attackers if _climbs(a)), None)
-    if climber is not None:
+    climbers = [attacker for attacker in attackers if _climbs(attacker)]
+    if climbers:
+        climber = max(climbers, key=lambda attacker: _setting(attacker, "steps"))
         usual = {name: _setting(climber, name) for name in LADDERS}
         shares = {"steps": (0.25, 0.5, 1, 2), "restarts": (1, 2)}
         for ladder in LADDERS:

@@ -14,14 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import certificates
 from attacks import ModelError, Oracle, Result, ThreatModel, evaluate
 from attacks.diagnosis import diagnose
 from attacks.registry import resolve
 from networks import SmallNetwork, digits, trained
 
 THREATS = [ThreatModel("linf", 0.15), ThreatModel("l2", 0.7)]
-ENSEMBLES = ["fast"]
+ENSEMBLES = ["fast", "standard"]
 
 
 class Hidden(nn.Module):
@@ -75,7 +74,7 @@ MASKED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "quantized to 4 levels": (lambda: quantized(4), "Are gradients zero"),
     "quantized to 255 levels": (lambda: quantized(255), "Does the answer ignore"),
     "logits x 10,000": (lambda: Hidden(after=lambda z: 1e4 * z), "Are the logits so large"),
-    "dead units": (lambda: Hidden(after=lambda z: F.relu(z - 4)), "Is an iterative attack"),
+    "dead units": (lambda: Hidden(after=lambda z: F.relu(z - 4)), "Is an attack without"),
     "clipped logits": (lambda: Hidden(after=lambda z: z.clamp(-5, 5)), "Are gradients zero"),
     "batch statistics": (BatchStatistics, "Does an answer depend"),
 }
@@ -107,11 +106,9 @@ def adversarially_trained() -> nn.Module:
     return model.eval()
 
 
-HEALTHY = {
-    "plain": trained,
-    "adversarially trained": adversarially_trained,
-    "trained for certificates": certificates.trained,
-}
+# Not the network of test_certified: training for bounds kills units, and Square finds three images
+# more than the gradients of `standard` do, which is flagged, and rightly.
+HEALTHY = {"plain": trained, "adversarially trained": adversarially_trained}
 
 
 @functools.cache
