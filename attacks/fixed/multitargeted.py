@@ -85,7 +85,17 @@ def multitargeted(
         begin = None if start is None else start[some]
         state = keyed.stream(keys[some], seed, "multitargeted")
         x_adv[some] = _race(
-            oracle, x[some], y[some], threat[some], keys[some], begin, state, runs[:, part], steps, clean[some], within
+            oracle,
+            x[some],
+            y[some],
+            threat[some],
+            keys[some],
+            begin,
+            state,
+            runs[:, part],
+            steps,
+            clean[some],
+            within,
         )
     return x_adv
 
