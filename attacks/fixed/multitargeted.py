@@ -27,6 +27,9 @@ FIRST_STEP = 2.0
 # After a third of its steps a run goes on if it has left at most this part of `within`: most of the
 # classes that are aimed at are far away, and known to be by then.
 HALFWAY = 0.6
+# A class is aimed at if it is behind the label by at most this many clean margins. Where one so far
+# behind was the nearest that could be reached, in 150 examples of six networks, it was by 1.55.
+REACH = 1.6
 # Runs that are under way together, in units of the oracle's slots: what bounds the memory.
 SLOTFULS = 8
 
@@ -61,7 +64,8 @@ def multitargeted(
         closest: for each example the unbroken image of least margin that is known, NaN where none
             is: the likeliest classes are those of that image, else of x.
         seed: changes every random start.
-        targets: number of wrong classes, K - 1 at most.
+        targets: number of wrong classes, K - 1 at most; beyond the likeliest only those that are
+            not hopelessly far behind (see REACH).
         restarts: runs towards each of them, each from its own start on the surface of the ball.
         steps: gradient steps of each run.
         within: only examples of which `closest` has left at most this share of the clean margin
@@ -74,8 +78,12 @@ def multitargeted(
     oracle = Oracle.of(model)
     clean, left, logits = share_left(oracle, x, y, keys, closest)
     rows = ((left <= within) | left.isinf()).nonzero()[:, 0]
-    aims = likeliest_wrong(logits[rows], y[rows], targets)
-    runs = aims.repeat(restarts, 1)
+    logits = logits[rows]
+    aims = likeliest_wrong(logits, y[rows], targets)
+    behind = logits.gather(1, y[rows, None]) - logits.gather(1, aims.T)
+    runs = torch.where((behind <= -REACH * clean[rows, None]).T, aims, -1)
+    runs[0] = aims[0]
+    runs = runs.repeat(restarts, 1)
     x_adv = x.clone()
     if len(rows) == 0:
         return x_adv
@@ -113,7 +121,7 @@ def _race(
     clean: Tensor,
     within: float,
 ) -> Tensor:
-    """The best image that the `runs` (R, N) towards their classes find for each example."""
+    """The best image that the `runs` (R, N) towards their classes, -1 for none, find for each."""
     count = len(x)
     owner = torch.arange(count, device=x.device).repeat(len(runs))
     aim = runs.flatten()
@@ -124,7 +132,8 @@ def _race(
         begin = torch.where(column(number == 0, x), start[owner], torch.nan)
     point = previous = first_points(begin, x[owner], threat[owner], state, on_surface)
     best, highest = point.clone(), torch.full_like(aim, -torch.inf, dtype=x.dtype)
-    live = torch.arange(len(owner), device=x.device)
+    live = (aim >= 0).nonzero()[:, 0]
+    point = previous = point[live]
     broken = torch.zeros(count, dtype=torch.bool, device=x.device)
     for step in range(steps + 1):
         mine = owner[live]
