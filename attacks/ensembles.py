@@ -1,6 +1,7 @@
 """Ensembles: what a suite's `attacks:` may name in place of a list. Plain data, no torch.
 
-An entry that cannot do a suite's norm is left out, so one list serves every norm.
+An entry that cannot do a suite's norm, or whose `norms` do not name it, is left out: one list
+serves every norm.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _FAST: Attacks = [
 
 # What a headline rests on.
 _STANDARD: Attacks = [
+    {"attack": "fmn", "steps": 100, "norms": ("l2",)},
     {"attack": "multitargeted", "name": "first", "targets": 1, "steps": 10},
     {"attack": "multitargeted", "name": "every_class", "steps": 24, "within": 0.55},
     {

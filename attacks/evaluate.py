@@ -126,7 +126,7 @@ def evaluate(
     x: Tensor,
     y: Tensor,
     threat: Threat,
-    ensemble: str | list[dict[str, Any]] = "fast",
+    ensemble: str | list[dict[str, Any]] = "standard",
     *,
     keys: Tensor | None = None,
     seed: int = 0,

@@ -177,7 +177,9 @@ def resolve(attacks: str | list[dict[str, Any]], norm: str | None) -> list[Attac
                 "or a list of attacks"
             )
         attacks = [
-            item for item in ENSEMBLES[attacks] if norm in (None, *find(item["attack"]).norms)
+            {key: value for key, value in item.items() if key != "norms"}
+            for item in ENSEMBLES[attacks]
+            if norm in (None, *item.get("norms", find(item["attack"]).norms))
         ]
     if not attacks:
         raise UnknownAttackError("names no attack")

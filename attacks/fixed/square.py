@@ -28,8 +28,9 @@ PACE = {100: 0.65, 200: 0.5, 300: 0.38, 500: 0.27, 700: 0.2, 1000: 0.16}
 PACE |= {1500: 0.12, 2000: 0.1, 3000: 0.05}
 FALLING_FROM, FALLING, ALL_BUT = 1500, 0.95, 0.03
 # Of an example that earlier attacks left this far from the boundary, random search must come as
-# near as they did, but for a slack in the beginning. It does where gradients are masked.
-NEAR, SLACK = 0.2, {100: 0.3, 200: 0.15}
+# near as they did, but for a slack in the beginning. Where it comes this much nearer, they were
+# misled, and it goes on at any pace.
+NEAR, SLACK, AHEAD = 0.2, {100: 0.3, 200: 0.15}, 0.1
 
 
 def square(
@@ -106,8 +107,9 @@ def _race(walk: _Walk, clean: Tensor, known: Tensor, queries: int) -> None:
         stay &= (known[rows] <= NEAR) | (left <= known[rows] + SLACK.get(asked, 0.0))
         if asked >= FALLING_FROM:
             stay &= left <= (FALLING * before[rows]).clamp_min(ALL_BUT)
+        ahead = known[rows].isfinite() & (left <= known[rows] - AHEAD)
         before[rows] = left
-        walk.keep(stay)
+        walk.keep(stay | ahead)
 
 
 class _Walk:
