@@ -31,6 +31,7 @@ _HOME = {
     "Randomized": "views.randomized",
     "Levels": "views.levels",
     "bpda": "views.bpda",
+    "fast": "views.fast",
 }
 
 __all__ = list(_HOME)

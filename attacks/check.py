@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from .errors import ModelError
@@ -17,14 +18,19 @@ def check_model(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
     """Refuse a model that cannot be judged; return the clean logits (N, K).
 
     Raises:
-        ModelError: images outside [0, 1], logits of a wrong shape, NaN or infinite logits,
-            labels without a logit, probabilities in place of logits, or answers drawn at random
-            where no number of draws was given.
+        ModelError: images outside [0, 1], labels that are not one int64 class for each image or
+            have no logit, logits of a wrong shape, NaN or infinite logits, probabilities in place
+            of logits, or answers drawn at random where no number of draws was given.
     """
     if x.dim() != 4 or not x.is_floating_point():
         raise ModelError(f"images must be float (N, C, H, W), got {x.dtype} {tuple(x.shape)}")
     if len(x) == 0:
         raise ModelError("no images to attack")
+    if y.dtype != torch.int64 or y.shape != (len(x),):
+        raise ModelError(
+            f"labels must be one int64 class for each image, ({len(x)},), "
+            f"got {y.dtype} {tuple(y.shape)}"
+        )
     if not (x.min() >= 0 and x.max() <= 1):
         raise ModelError(
             f"images must lie in [0, 1], got [{float(x.min()):g}, {float(x.max()):g}]; "

@@ -20,7 +20,21 @@ _FAST: Attacks = [
     *_BEYOND,
 ]
 
-# What a headline rests on.
+# What a headline rests on: at least as strong as AutoAttack's standard version, and cheaper where
+# gradients can be trusted. Nearly all of AutoAttack's passes go to images that no attack breaks, so
+# each image decides for itself, by the share of its clean margin that is left, how much it gets:
+#   first        ten steps towards the likeliest wrong class, for all: ends undefended networks
+#   every_class  each class that is within reach, where half of the margin is gone; a run that
+#                does not come near in a third of its steps ends there
+#   closest      restarts and long runs, for images that all but fell
+#   square       random search as a race. It may not be dropped: where gradients are masked it
+#                breaks what they cannot. All images enter it; those that keep up with the pace of
+#                images that it breaks in the end, or get ahead of the gradients, go to its end.
+# In L2, networks trained in L-infinity mislead attacks of a fixed budget; a minimum-norm attack
+# comes first there, and answers all budgets of a suite at once.
+#
+# benchmarks/autoattack.py compares strength and seconds, benchmarks/race.py tells what the race
+# loses: RACE_FIGURES
 _STANDARD: Attacks = [
     {"attack": "fmn", "steps": 100, "norms": ("l2",)},
     {"attack": "multitargeted", "name": "first", "targets": 1, "steps": 10},

@@ -13,7 +13,7 @@ from .errors import ThreatError
 from .flags import NOT_RUN, Flag, raised
 from .geometry import Threat
 from .oracle import SLOTS, Oracle
-from .registry import ATTACKS, Attacker, UnknownAttackError, needs_draws, resolve
+from .registry import ATTACKS, Attacker, UnknownAttackError, largest_eps, needs_draws, resolve
 from .signs import signs as look_for_signs
 from .suite import SuiteResult, Witnesses, run_suite
 from .verdict import BROKEN, ERROR
@@ -165,13 +165,19 @@ def evaluate(
     Raises:
         ModelError: if the model cannot be judged, before any attack; if it answers at random and
             no draws are given.
-        ThreatError: if the threat model has a budget for each example, or targets, draws or levels
-            make no sense.
+        ThreatError: if the threat model has a budget for each example or a larger one than means
+            anything, or targets, draws or levels make no sense.
         UnknownAttackError: if the ensemble names what does not exist, cannot do the norm, needs
             gradients that the model lacks, or draws that are not given.
     """
     if not isinstance(threat.eps, float | int):
         raise ThreatError("evaluate takes one eps for all examples; a grid is run_suite's")
+    largest = largest_eps(threat.norm, x[:1].numel())
+    if threat.eps > largest * (1 + 1e-9):
+        raise ThreatError(
+            f"eps {threat.eps:g} is more than means anything in {threat.norm} for images of "
+            f"{tuple(x.shape[1:])} in [0, 1]: at most {largest:g}; eight grey levels are 8/255"
+        )
     attackers = _attackers(ensemble, threat.norm, gradients, draws)
     keys = (torch.arange(len(x)) if keys is None else keys).to(x.device)
     oracle = Oracle(model, slots=slots, search=search)

@@ -32,7 +32,8 @@ RUN, SKIPPED, IMPLIED = 0, 1, 2
 class Witnesses:
     """The image that broke each broken example, at its smallest broken budget; M of them.
 
-    `theta` (M, P) are the parameters from which a transformation renders it; P is 0 in a ball.
+    `index` are the keys of the examples, not their rows. `theta` (M, P) are the parameters from
+    which a transformation renders it; P is 0 in a ball.
     """
 
     index: Tensor

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from attacks import ThreatModel, evaluate
 from attacks.beyond.transformation import Transformation
 from attacks.ensembles import ENSEMBLES
+from attacks.errors import ModelError, ThreatError
 from attacks.registry import UnknownAttackError
-from networks import digits, trained
+from networks import Linear, digits, trained
 
 
 class Opaque(nn.Module):
@@ -57,3 +58,20 @@ def test_a_bound_with_gradients_is_not_called_weak() -> None:
     result = evaluate(trained(), x[:10], y[:10], ThreatModel("linf", 0.1), "square", signs=0)
     assert not result.weak
     assert "weak" not in str(result)
+
+
+@pytest.mark.parametrize(
+    "labels", [torch.zeros(4, dtype=torch.int32), torch.zeros(4), torch.zeros(3, dtype=torch.int64)]
+)
+def test_labels_are_one_integer_class_for_each_image(labels: Tensor) -> None:
+    model = Linear(3, (1, 4, 4))
+    with pytest.raises(ModelError, match="labels must be one int64 class for each image"):
+        evaluate(model, torch.rand(4, 1, 4, 4), labels, ThreatModel("linf", 0.1))
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 8.0), ("l2", 4.01), ("l1", 17.0)])
+def test_a_budget_beyond_the_box_is_told(norm: str, eps: float) -> None:
+    x, y = torch.rand(4, 1, 4, 4), torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(ThreatError, match="8/255"):
+        evaluate(Linear(3, (1, 4, 4)), x, y, ThreatModel(norm, eps))
+    evaluate(Linear(3, (1, 4, 4)), x, y, ThreatModel(norm, {"linf": 1, "l2": 4, "l1": 16}[norm]))

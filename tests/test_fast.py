@@ -175,3 +175,17 @@ def test_what_the_fast_path_believed_and_the_verdict_did_not_is_counted() -> Non
     same = evaluate(model, x, y, nothing, [{"attack": "pgd", "steps": 2}], search=fast(model))
     assert not same.suite.disputed.any()
     assert "stand-in" not in str(same)
+
+
+def test_a_faster_copy_raises_no_flag_that_the_model_does_not() -> None:
+    """Bfloat16 rounds tiny changes away; whether the model ignores them is the model's affair."""
+    model, x, y = trained(), *digits()[2:]
+    plain = evaluate(model, x[:60], y[:60], ThreatModel("linf", 0.05), "fgsm")
+    faster = evaluate(model, x[:60], y[:60], ThreatModel("linf", 0.05), "fgsm", search=fast(model))
+    tiny = [[s.status for s in r.signs if "tiny" in s.question] for r in (plain, faster)]
+    assert tiny[0] == tiny[1] == ["PASS"]
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ValueError, match="fp32, tf32, bf16"):
+        fast(trained(), precision="fp16")  # type: ignore[arg-type]

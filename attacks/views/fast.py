@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, fx, nn
@@ -43,7 +43,14 @@ def fast(
 
     Returns:
         A module with the model's signature; logits are float32.
+
+    Raises:
+        ValueError: for another precision.
     """
+    if precision not in get_args(Precision):
+        raise ValueError(
+            f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}"
+        )
     network: Any = folded(copy.deepcopy(model).eval())
     # Before compiling: a compiled backward pass computes what any parameter asks for.
     network.requires_grad_(False)
