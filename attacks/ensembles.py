@@ -17,6 +17,7 @@ _FAST: Attacks = [
     {"attack": "fgsm"},
     {"attack": "pgd", "steps": 20, "loss": "margin"},
     {"attack": "pgd", "name": "pgd_restarts", "steps": 40, "restarts": 2},
+    {"attack": "apgd_l1", "steps": 40},
     *_BEYOND,
 ]
 

@@ -108,5 +108,7 @@ def share_left(
     known = (closest.flatten(1).isfinite().all(dim=1) & (clean < 0)).nonzero()[:, 0]
     if len(known):
         logits[known] = oracle.logits(closest[known], keys[known])
-        left[known] = margin(logits[known], y[known]) / clean[known]
+        found = margin(logits[known], y[known]) / clean[known]
+        # An attack that ended farther from the boundary than it began tells nothing.
+        left[known] = torch.where(found <= 1, found, torch.inf)
     return clean, left, logits

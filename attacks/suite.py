@@ -168,7 +168,7 @@ class _Cascade:
         self.level = torch.where(self.right, levels - 1, -1)
         self.survived = each(-1, torch.int64)  # the level that a whole round left unbroken
         self.failed = each(0, torch.bool)  # an attack crashed in this round
-        self.best = each(torch.inf, torch.float32)  # the smallest budget known to break it
+        self.best = each(torch.inf, torch.float64)  # the smallest budget known to break it
         self.distance = each(torch.inf, torch.float32)  # of the witness
         self.credit = each(-1, torch.int64)  # the attack that made it
         self.answer = threat_of(norm, 0.0, x).unchanged(x)  # the attack's, of the witness
@@ -252,8 +252,8 @@ class _Cascade:
         if attacker.entry.kind == "noise":
             # Noise that the box has shortened is no draw of a smaller size: taking it for one
             # would give the smaller budget the best of many draws.
-            near = eps[fell].float()
-        self.best[hit] = near
+            near = eps[fell]
+        self.best[hit] = near.double()
         # The same witness breaks it at every smaller budget that it fits.
         fits = (self.grid[:, None] + TOLERANCE >= near.double()) & (
             torch.arange(len(self.grid), device=todo.device)[:, None] < self.level[hit]
@@ -263,7 +263,7 @@ class _Cascade:
         self.table["how"][below] = IMPLIED
         self.table["outcome"][below] = BROKEN
         self.table["adv_pred"][below] = judged.prediction[fell][row]
-        self.table["distance"][below] = near[row]
+        self.table["distance"][below] = near[row].float()
 
     def _dispute(self, todo: Tensor, answer: Tensor, stood: Tensor) -> None:
         """Note which of the examples that `stood`, (M,) bool, had fallen for a stand-in."""

@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/race.py --networks mnist/masked mnist/adversarial --eps 0.25
 
-After the gradient attacks of `standard`, Square attacks the survivors twice: with all of its 5,000
-queries, and as a race. What the whole search alone breaks is what the race has missed.
+After the fixed-budget gradient attacks of `standard`, Square attacks the survivors twice: with all
+of its 5,000 queries, and as a race. What the whole search alone breaks, the race has missed.
 """
 
 from __future__ import annotations

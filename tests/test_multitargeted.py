@@ -70,7 +70,7 @@ def test_a_race_breaks_what_the_whole_search_breaks_and_asks_less() -> None:
     broken, asked = {}, {}
     for race in (False, True):
         oracle = Oracle(model)
-        found = square(oracle, x, y, threat, keys=keys, queries=1500, race=race)
+        found = square(oracle, x, y, threat, keys=keys, queries=3000, race=race)
         with torch.no_grad():
             broken[race] = model(found).argmax(1) != y
         asked[race] = oracle.passes(keys)[0]
@@ -89,3 +89,36 @@ def test_a_race_does_not_depend_on_company() -> None:
     for rows in (torch.arange(29, -1, -1), torch.tensor([3]), torch.arange(0, 30, 4)):
         alone = square(model, x[rows], y[rows], threat, keys=keys[rows], queries=600, race=True)
         assert torch.equal(alone, whole[rows])
+
+
+class Cliff(torch.nn.Module):
+    """Clean margins of almost nothing, in a hollow: most of the ball is far from the boundary."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        move = x.flatten(1)[:, 0] - 0.5
+        margin = 1e-4 + 40 * move.square() - 60 * move.clamp_min(0).pow(3) * 8
+        return torch.stack([margin, torch.zeros_like(margin)], dim=1)
+
+
+def test_images_on_the_brink_are_not_given_up_for_a_bad_start() -> None:
+    x, y = torch.full((8, 1, 2, 2), 0.5), torch.zeros(8, dtype=torch.int64)
+    keys, threat = torch.arange(8), ThreatModel("linf", 0.3)
+    for steps in (2, 6, 30):
+        found = multitargeted(Cliff(), x, y, threat, keys=keys, steps=steps)
+        assert (Cliff()(found).argmax(1) == 1).sum() >= 4, steps
+    for queries in (40, 400):
+        found = square(Cliff(), x, y, threat, keys=keys, queries=queries, race=True)
+        assert (Cliff()(found).argmax(1) == 1).sum() >= 4, queries
+
+
+def test_an_attack_that_made_things_worse_does_not_stop_the_next() -> None:
+    model, x, y, keys = right(10)
+    images = x.clone().requires_grad_(True)
+    margin(model(images), y).sum().backward()
+    away = (x - 0.1 * images.grad.sign()).clamp(0, 1)
+    with torch.no_grad():
+        worse = margin(model(away), y) < margin(model(x), y)
+    assert worse.sum() >= 5
+    threat = ThreatModel("linf", 0.1)
+    found = multitargeted(model, x, y, threat, keys=keys, closest=away, within=0.3, steps=4)
+    assert ((found - x).flatten(1).abs().amax(dim=1) > 0)[worse].all()

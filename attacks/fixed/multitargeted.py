@@ -52,7 +52,8 @@ def multitargeted(
     """Ascent with momentum on the logit of each of the likeliest wrong classes over the label's.
 
     All runs of an example advance together and end when the first of them breaks it. A run that
-    breaks nothing costs steps + 1 forward and steps backward passes.
+    breaks nothing costs steps + 1 forward and steps backward passes; one that does not come near
+    the boundary (HALFWAY), a third of that.
 
     Args:
         model: images (N, C, H, W) in [0, 1] to logits (N, K).
@@ -64,7 +65,7 @@ def multitargeted(
         closest: for each example the unbroken image of least margin that is known, NaN where none
             is: the likeliest classes are those of that image, else of x.
         seed: changes every random start.
-        targets: number of wrong classes, K - 1 at most; beyond the likeliest only those that are
+        targets: number of wrong classes, from 1 to K - 1; beyond the likeliest only those that are
             not hopelessly far behind (see REACH).
         restarts: runs towards each of them, each from its own start on the surface of the ball.
         steps: gradient steps of each run.
@@ -79,7 +80,7 @@ def multitargeted(
     clean, left, logits = share_left(oracle, x, y, keys, closest)
     rows = ((left <= within) | left.isinf()).nonzero()[:, 0]
     logits = logits[rows]
-    aims = likeliest_wrong(logits, y[rows], targets)
+    aims = likeliest_wrong(logits, y[rows], max(1, targets))
     behind = logits.gather(1, y[rows, None]) - logits.gather(1, aims.T)
     runs = torch.where((behind <= -REACH * clean[rows, None]).T, aims, -1)
     runs[0] = aims[0]
@@ -130,8 +131,9 @@ def _race(
     begin = None
     if start is not None:
         begin = torch.where(column(number == 0, x), start[owner], torch.nan)
-    point = previous = first_points(begin, x[owner], threat[owner], state, on_surface)
+    point = first_points(begin, x[owner], threat[owner], state, on_surface)
     best, highest = point.clone(), torch.full_like(aim, -torch.inf, dtype=x.dtype)
+    lowest = torch.zeros_like(highest)
     live = (aim >= 0).nonzero()[:, 0]
     point = previous = point[live]
     broken = torch.zeros(count, dtype=torch.bool, device=x.device)
@@ -148,8 +150,11 @@ def _race(
         best[live[higher]], highest[live[higher]] = point[higher], height[higher]
         broken[mine[fell]] = True
         stay = ~broken[mine]
-        if step == steps // 3:
-            stay &= highest[live] >= HALFWAY * within * clean[mine]
+        if step == 0:
+            # A random start may lie far behind the image, or the image almost on the boundary.
+            lowest[live] = torch.minimum(clean[mine], height)
+        elif step == steps // 3:
+            stay &= highest[live] >= HALFWAY * within * lowest[live]
         if step == steps or not stay.any():
             break
         live, mine = live[stay], mine[stay]
