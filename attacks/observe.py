@@ -207,8 +207,11 @@ def of_witnesses(oracle: Oracle, witnesses: Broken) -> Counts:
     fragile only if the same perturbation leads no further at the full budget.
 
     Returns:
-        fragile, precision; the latter None where the model cannot be run in float64.
+        fragile, precision; the latter None where the model cannot be run in float64; both None
+        where a verdict is the majority over random draws, whose leads are counts of votes.
     """
+    if oracle.draws:
+        return {"fragile": None, "precision": None}
     x, x_adv, y, keys, room = witnesses
     if len(x) == 0:
         return {"fragile": 0, "precision": 0}

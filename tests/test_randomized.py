@@ -276,3 +276,12 @@ def test_logits_that_are_not_finite_give_no_verdict() -> None:
 
 def test_an_oracle_that_draws_is_one_that_any_attack_takes() -> None:
     assert isinstance(Oracle.of(Randomized(Noisy(), 4)), Randomized)
+
+
+def test_verdicts_by_majority_are_not_asked_for_their_precision() -> None:
+    """One draw in float64 would refute many of them, and a lead in votes is no lead in logits."""
+    _, _, x, y = digits()
+    result = evaluate(Noisy(), x[:30], y[:30], ThreatModel("linf", 0.15), "fgsm", draws=8)
+    assert result.broken.sum() > 3
+    asked = [s for s in result.signs if "precision" in s.question or "edge" in s.question]
+    assert [sign.status for sign in asked] == ["NOT RUN", "NOT RUN"]
