@@ -309,3 +309,17 @@ def test_fooling_images_do_not_depend_on_their_company() -> None:
 def test_a_start_that_cannot_be_is_told(given, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         fool(trained(), torch.arange(3), **given)
+
+
+def test_a_run_that_meets_nan_does_not_end_the_others() -> None:
+    """Wrong where bright, NaN where dark: some of five random starts are dark."""
+
+    class DarkNaN(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            mean = x.mean(dim=(1, 2, 3))
+            wrong = torch.where(mean < 0.3, torch.nan, mean - 0.6)
+            return torch.stack([0 * mean, wrong], dim=1)
+
+    x, y = torch.full((20, 1, 4, 4), 0.5), torch.zeros(20, dtype=torch.int64)
+    result = evaluate(DarkNaN(), x, y, Transformation("brightness", 0.3), "steepest", signs=0)
+    assert result.broken.all()

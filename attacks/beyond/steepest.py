@@ -102,6 +102,7 @@ def _climb(
         else:
             logits = oracle.logits(image, owner)
             value, grad = loss(logits, label), torch.zeros_like(image)
+        value = torch.where(value.isnan(), -torch.inf, value)  # one run's NaN is no other's
         value = torch.where(is_broken(logits, label), torch.inf, value)
         best = value.view(-1, runs).max(dim=1)
         point = theta.view(-1, runs, theta.shape[1])[torch.arange(len(rows)), best.indices]
