@@ -65,4 +65,5 @@ def run(place: Place, config: Config, network: str, suite: str) -> None:
         write_json(folder / "run.json", record | {"witnesses": len(witnesses["index"])})
     if measured.disputed:
         print(f"{measured.disputed} images were broken in {config.evaluation.precision} alone")
+    diagnosis.discard()
     measured.discard()

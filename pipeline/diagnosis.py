@@ -32,7 +32,7 @@ COLUMNS = ("index", "label", "clean_pred", "attack", "eps", "outcome", "margin")
 class Diagnosis:
     """A diagnosis in two steps: `run` the attacks, then `write` with what the suite found.
 
-    What `run` took is kept in between: a stage that is killed does not run it again.
+    What `run` took is kept until `discard`: a stage that is killed does not run it again.
 
     Args:
         name: what progress calls it.
@@ -89,7 +89,10 @@ class Diagnosis:
             return
         write_npz(folder / "diagnosis.npz", **self._joined(table, suite), **self._about())
         write_json(folder / "signs.json", self._signs(suite))
-        self._kept.unlink()
+
+    def discard(self) -> None:
+        """Remove what `run` kept; to be called when the stage's folder is in its place."""
+        self._kept.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, np.ndarray] | None:
         try:
@@ -131,7 +134,9 @@ class Diagnosis:
         right = suite.rows["index"][suite.rows["clean_pred"] == suite.rows["label"]]
         chosen = torch.from_numpy(np.isin(images.keys.cpu().numpy(), right)).to(images.device)
         x, y, keys = images.x[chosen], images.y[chosen], images.keys[chosen]
-        found = broken(self.norm, x, keys, y, lambda name: torch.tensor(suite.witnesses[name]))
+        witnesses = suite.witnesses  # images in a file: only those that are needed are read
+        rows = np.isin(witnesses["index"], keys.cpu().numpy())
+        found = broken(self.norm, x, keys, y, lambda name: torch.tensor(witnesses[name][rows]))
         return observe(
             images.oracle,
             x,

@@ -277,6 +277,25 @@ def test_the_diagnosis_of_an_interrupted_attack_is_not_run_again(grid, monkeypat
     assert not list(place.work.rglob("*.npz"))
 
 
+def test_the_diagnosis_of_a_stage_that_is_killed_while_it_writes_is_kept(grid, monkeypatch) -> None:
+    from pipeline import measure
+
+    place, config = grid
+
+    def dying(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attack, "broken_examples", dying)
+        with pytest.raises(KeyboardInterrupt):
+            attack.run(place, config, "plain", "linf")
+    with monkeypatch.context() as patch:
+        patch.setattr(measure, "run_suite", dying)
+        attack.run(place, config, "plain", "linf")
+    assert (place.attack("plain", "linf") / "diagnosis.npz").exists()
+    assert not list(place.work.rglob("*.npz"))
+
+
 def test_a_diagnosis_holds_each_attack_alone_on_a_part_of_the_images(grid) -> None:
     place, config = grid
     attack.run(place, _with_evaluation(config, diagnosis=40), "plain", "linf")
