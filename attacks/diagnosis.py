@@ -48,8 +48,9 @@ class Plan(NamedTuple):
 def plan(attackers: Sequence[Attacker], norm: str, grid: Sequence[float]) -> Plan:
     """The suite's attacks at the middle and the largest budget; at the middle, the rest.
 
-    The rest is what a comparison needs and the suite lacks (FGSM, Square), and the suite's attack
-    of most steps with a quarter, half and twice its steps and with twice its restarts.
+    The rest is what a comparison needs and the suite lacks (FGSM, Square), and one of the suite's
+    attacks with a quarter, half and twice its steps and with twice its restarts: of those of the
+    fewest targets the one of most steps.
     """
     eps, both = middle(grid), tuple(sorted({middle(grid), grid[-1]}))
     solos = [Solo(attacker, both, SUITE) for attacker in attackers]
@@ -62,7 +63,7 @@ def plan(attackers: Sequence[Attacker], norm: str, grid: Sequence[float]) -> Pla
     ladders: dict[str, list[tuple[int, str]]] = {}
     climbers = [attacker for attacker in attackers if _climbs(attacker)]
     if climbers:
-        climber = max(climbers, key=lambda attacker: _setting(attacker, "steps"))
+        climber = max(climbers, key=_preference)
         usual = {name: _setting(climber, name) for name in LADDERS}
         shares = {"steps": (0.25, 0.5, 1, 2), "restarts": (1, 2)}
         for ladder in LADDERS:
@@ -80,8 +81,22 @@ def plan(attackers: Sequence[Attacker], norm: str, grid: Sequence[float]) -> Pla
 
 def _climbs(attacker: Attacker) -> bool:
     entry = attacker.entry
-    settings = registry.settings(entry)
-    return entry.kind == "fixed" and entry.gradients and all(name in settings for name in LADDERS)
+    climbs = entry.kind == "fixed" and entry.gradients
+    return climbs and all(_has(attacker, name) for name in LADDERS)
+
+
+def _preference(attacker: Attacker) -> tuple[bool, int, int]:
+    """Of two attacks that climb, the one of higher preference is given more steps and restarts.
+
+    One `within` a part of the margin gives up far images early, whatever its steps. Targets cost
+    as many runs.
+    """
+    targets = _setting(attacker, "targets") if _has(attacker, "targets") else 0
+    return "within" not in attacker.settings, -targets, _setting(attacker, "steps")
+
+
+def _has(attacker: Attacker, name: str) -> bool:
+    return name in registry.settings(attacker.entry)
 
 
 def _setting(attacker: Attacker, name: str) -> int:
