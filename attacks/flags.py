@@ -8,6 +8,7 @@ result and the report are judged alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -197,14 +198,15 @@ def settled(before: tuple[int, float] | None, after: tuple[int, float] | None, n
 
     Args:
         before, after: with the attack's steps and with twice as many: broken images, and the mean
-            over all n of min(margin, 0), what is missing to break the others.
+            over all n of min(margin, 0), what is missing to break the others; NaN where an attack
+            failed.
     """
     question = "Had the loss settled when the attack ended?"
     formula = (
         "share by which the mean of min(margin, 0) shrinks with twice the steps; WARN above "
         f"{100 * STILL_RISING:g} %, where more than max(5 %, 2 images) stand"
     )
-    if before is None or after is None or n == 0:
+    if before is None or after is None or n == 0 or math.isnan(before[1] + after[1]):
         return Flag(question, formula, NOT_RUN, "")
     shrunk = 1 - after[1] / before[1] if before[1] < 0 else 0.0
     few = n - before[0] <= allowed(n, 0.05)
