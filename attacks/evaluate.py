@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .ensembles import ENSEMBLES
-from .errors import ThreatError
+from .errors import ModelError, ThreatError
 from .flags import NOT_RUN, Flag, raised
 from .geometry import Threat
 from .oracle import SLOTS, Oracle
@@ -170,6 +170,8 @@ def evaluate(
         UnknownAttackError: if the ensemble names what does not exist, cannot do the norm, needs
             gradients that the model lacks, or draws that are not given.
     """
+    if len(x) == 0:
+        raise ModelError("no images to attack")
     if not isinstance(threat.eps, float | int):
         raise ThreatError("evaluate takes one eps for all examples; a grid is run_suite's")
     largest = largest_eps(threat.norm, x[:1].numel())
@@ -192,7 +194,18 @@ def evaluate(
     found = run_suite(oracle, x, y, threat.norm, [threat.eps], attackers, keys=keys, seed=seed)
     seen = []
     if signs and targets is None:
-        seen = look_for_signs(oracle, x, y, keys, threat, attackers, found, seed=seed, count=signs)
+        seen = look_for_signs(
+            oracle,
+            x,
+            y,
+            keys,
+            threat,
+            attackers,
+            found,
+            seed=seed,
+            count=signs,
+            gradients=gradients,
+        )
     return Result(threat, attackers, found, seen, targets, draws, levels, not gradients)
 
 

@@ -37,6 +37,7 @@ def signs(
     *,
     seed: int = 0,
     count: int = 200,
+    gradients: bool = True,
 ) -> list[Flag]:
     """Look for signs on at most `count` of the images that `attackers` were run on.
 
@@ -47,6 +48,7 @@ def signs(
         attackers, found: what was run, in order, and its result.
         seed: of every random draw.
         count: a keyed, nested subset; those misread without any change are left out.
+        gradients: False for a model that is known to have none: that is then no sign.
     """
     rows = found.rows
     broken = (rows["outcome"] == BROKEN).view(len(attackers), -1).any(dim=0).to(x.device)
@@ -57,6 +59,8 @@ def signs(
     witnesses = broken_images(threat.norm, x, keys, y, lambda name: getattr(found.witnesses, name))
     eps = float(threat.eps)
     counts = observe(oracle, x, y, keys, threat.norm, eps, attackers, witnesses, seed=seed)
+    if not gradients:
+        counts |= {"zero": None, "saturated": None}
     if len(x):
         counts |= single_step_only(oracle, x, y, keys, threat, attackers, seed)
         left = ~broken
@@ -64,7 +68,8 @@ def signs(
         free = torch.tensor([not attacker.entry.gradients for attacker in attackers])
         if threat.norm in L_NORMS and free.any() and not free.all():
             by_search = found.witnesses.index[free[found.witnesses.attack]]
-            counts["black_box"] = int(torch.isin(keys.cpu(), by_search).sum())
+            hit = torch.isin(keys, by_search.to(keys.device))
+            counts |= searched_only(oracle, x[hit], y[hit], keys[hit], threat, attackers, seed)
     return counted(counts) + large_balls(counts)
 
 
@@ -87,6 +92,26 @@ def single_step_only(
     if len(x) == 0:
         return {"single_step": 0}
     return {"single_step": int((~_broken(oracle, x, y, keys, threat, iterative, seed)).sum())}
+
+
+def searched_only(
+    oracle: Oracle,
+    x: Tensor,
+    y: Tensor,
+    keys: Tensor,
+    threat: Threat,
+    attackers: Sequence[Attacker],
+    seed: int,
+) -> Counts:
+    """Of images that an attack without gradients broke: how many no attack with gradients does.
+
+    The cascade has tried those before it; it spared the images those after it.
+    """
+    first = next(row for row, attacker in enumerate(attackers) if not attacker.entry.gradients)
+    later = [attacker for attacker in attackers[first:] if attacker.entry.gradients]
+    if not later or len(x) == 0:
+        return {"black_box": len(x)}
+    return {"black_box": int((~_broken(oracle, x, y, keys, threat, later, seed)).sum())}
 
 
 def missed(

@@ -75,3 +75,17 @@ def test_a_budget_beyond_the_box_is_told(norm: str, eps: float) -> None:
     with pytest.raises(ThreatError, match="8/255"):
         evaluate(Linear(3, (1, 4, 4)), x, y, ThreatModel(norm, eps))
     evaluate(Linear(3, (1, 4, 4)), x, y, ThreatModel(norm, {"linf": 1, "l2": 4, "l1": 16}[norm]))
+
+
+def test_no_images_are_told_whatever_else_is_asked() -> None:
+    x, y = torch.zeros(0, 1, 4, 4), torch.zeros(0, dtype=torch.int64)
+    for more in ({}, {"targets": y}, {"levels": 256}):
+        with pytest.raises(ModelError, match="no images to attack"):
+            evaluate(Linear(3, (1, 4, 4)), x, y, ThreatModel("linf", 0.1), **more)
+
+
+def test_that_a_model_has_no_gradients_is_no_sign_where_it_was_said() -> None:
+    _, _, x, y = digits()
+    result = evaluate(Opaque(), x[:20], y[:20], ThreatModel("linf", 0.2), gradients=False)
+    (flag,) = [flag for flag in result.signs if flag.question.startswith("Are gradients")]
+    assert flag.status == "NOT RUN"

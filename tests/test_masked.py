@@ -7,6 +7,7 @@ the hidden one is there all the same.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
 import pytest
@@ -15,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attacks import ModelError, Oracle, Result, ThreatModel, evaluate
-from attacks.diagnosis import diagnose
+from attacks.diagnosis import diagnose, plan
+from attacks.flags import settled
 from attacks.registry import resolve
-from networks import SmallNetwork, digits, trained
+from networks import Linear, SmallNetwork, digits, near_boundary, trained
 
 THREATS = [ThreatModel("linf", 0.15), ThreatModel("l2", 0.7)]
 ENSEMBLES = ["fast", "standard"]
@@ -242,3 +244,37 @@ def test_each_attack_of_a_diagnosis_is_alone() -> None:
     assert steps[2].broke == broke["pgd"]
     assert [rung.number for rung in found.rungs("restarts")] == [1, 2]
     assert found.rungs("restarts")[1].broke >= broke["pgd"]
+
+
+def test_a_search_that_comes_before_gradients_is_not_said_to_be_ahead_of_them() -> None:
+    shape = (1, 6, 6)
+    model = Linear(3, shape)
+    x, y, _ = near_boundary(model, 30, shape, "linf", within=0.02)
+    suite = [{"attack": "square", "queries": 50}, {"attack": "pgd", "steps": 5}]
+    for attacks in (suite, suite[::-1]):
+        result = evaluate(model, x, y, ThreatModel("linf", 0.1), attacks)
+        assert result.broken.all()
+        (flag,) = [flag for flag in result.signs if "without gradients" in flag.question]
+        assert flag.status == "PASS", flag
+        assert flag.value.startswith("0 of")
+
+
+def test_a_search_that_comes_before_blind_gradients_is_told() -> None:
+    _, _, x, y = digits()
+    suite = [{"attack": "square", "queries": 50}, {"attack": "pgd", "steps": 5}]
+    for attacks in (suite, suite[::-1]):
+        result = evaluate(Stepped(), x[:60], y[:60], THREATS[0], attacks)
+        (flag,) = [flag for flag in result.signs if "without gradients" in flag.question]
+        assert flag.status == "WARN", flag
+
+
+def test_a_climber_that_gives_no_image_up_and_costs_least_is_given_more_steps() -> None:
+    for norm in ("linf", "l2", "l1"):
+        planned = plan(resolve("standard", norm), norm, [0.1, 0.2])
+        assert planned.ladders["steps"][-2][1] == "first"
+
+
+def test_where_an_attack_failed_nothing_is_said_of_its_loss() -> None:
+    for before, after in (((5, -1.0), (5, math.nan)), ((5, math.nan), (5, -1.0))):
+        assert settled(before, after, 100).status == "NOT RUN"
+    assert settled((5, -1.0), (5, -1.0), 100).status == "PASS"
