@@ -38,6 +38,9 @@ def main() -> None:
         subject = networks.load(name, options.images)
         for eps in options.eps or [subject.eps[options.norm]]:
             found = _after_gradients(subject, ThreatModel(options.norm, eps))
+            if found is None:
+                print(f"{name}  {eps:g}  0: the gradients broke all")
+                continue
             whole, raced, asked = found
             total, kept = total + int(whole.sum()), kept + int((whole & raced).sum())
             print(
@@ -54,6 +57,8 @@ def _after_gradients(subject: networks.Subject, threat: ThreatModel):
     """Of the survivors of the gradients: broken by the whole search, by the race, queries each."""
     first = evaluate(subject.model, subject.x, subject.y, threat, GRADIENTS, keys=subject.keys)
     rows = (~first.broken).nonzero()[:, 0]
+    if len(rows) == 0:
+        return None
     broken, asked = [], []
     for race in (False, True):
         square = [{"attack": "square", "race": race}]
