@@ -35,11 +35,10 @@ _FAST: Attacks = [
 # comes first there, and answers all budgets of a suite at once.
 #
 # benchmarks/autoattack.py compares strength and seconds; its table is in README.md. What the race
-# loses: `benchmarks/race.py --networks mnist/adversarial --eps 0.3` found 5 images of 360 that all of
-# Square's queries break after the gradients, and the race broke all 5, with 298 queries an image in
-# place of 4,950. Were the chance that it misses such an image as high as a half, a network with m of
-# them would still be noticed with probability 1 - 2^-m; that it is below a half is what 5 of 5 show
-# (with 95 % confidence: below 0.46).
+# loses: `benchmarks/race.py --networks mnist/adversarial --eps 0.3 --images 360` found 5 images
+# that all of Square's queries break after the gradients, and the race broke all 5, with 298 queries
+# an image in place of 4,950 (2026-11-21). So, with 95 % confidence, it misses such an image with
+# probability below 0.46, and a network with m of them passes unnoticed with less than 0.46^m.
 _STANDARD: Attacks = [
     {"attack": "fmn", "steps": 100, "norms": ("l2",)},
     {"attack": "multitargeted", "name": "first", "targets": 1, "steps": 10},
