@@ -226,7 +226,7 @@ def test_a_killed_run_is_completed_by_the_next_with_the_same_verdicts(project: P
     project.rewrite(pieces, "PART = 500", "PART = 20")
     for file, line, seconds in (
         (training, "        write_bytes(self.path, buffer.getvalue())\n", 0.1),
-        (pieces, "                    write_npz(path, **_run(*args))\n", 0.5),
+        (pieces, "                bar.update(done + len(images.x[part]) - bar.done)\n", 0.5),
         (
             "pipeline/report/__init__.py",
             "        tables.write(folder, loaded, found, summary)\n",

@@ -105,10 +105,10 @@ def test_broken_is_what_is_predicted_as_its_target_and_nothing_else() -> None:
     threat = ThreatModel("linf", 0.15)
     result = evaluate(model, x, y, threat, targets=targets, keys=keys)
     assert result.broken[already].all()
-    rows = result.suite.rows
-    assert (rows["distance"][already.repeat(3)] == 0).all()
-    assert torch.equal(rows["label"], y.repeat(3))
-    assert torch.equal(rows["clean_pred"], clean.repeat(3))
+    rows, times = result.suite.rows, len(result.attackers)
+    assert (rows["distance"][already.repeat(times)] == 0).all()
+    assert torch.equal(rows["label"], y.repeat(times))
+    assert torch.equal(rows["clean_pred"], clean.repeat(times))
     found = result.witnesses
     assert len(found.index) > 30
     assert torch.equal(model(found.x_adv).argmax(dim=1), targets[found.index - 1000])
