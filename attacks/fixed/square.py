@@ -78,6 +78,8 @@ def square(
     search = Stripes(x, share) if threat.norm == "linf" else Bumps(x, share, threat.norm)
     if race:
         start, (clean, known, _) = None, share_left(oracle, x, y, keys, closest)
+        if closest is not None:
+            known = known.clamp_max(1)  # attacks that only lost ground are as good as none
     for run in range(restarts):
         rows = trail.unbroken()
         if len(rows) == 0:
