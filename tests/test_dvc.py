@@ -41,6 +41,8 @@ class Project:
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
             "GIT_CONFIG_GLOBAL": os.devnull,
         }
+        # DVC falls back on /bin/sh, which on Debian waits beside a command that bash would become.
+        self.environment.pop("SHELL", None)
         self.call("git", "init", "-q")
         self.call("dvc", "init", "-q")
         self.call("dvc", "config", "core.analytics", "false")
