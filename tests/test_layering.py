@@ -17,7 +17,7 @@ STAGES = ("data", "train", "attack", "noise", "memorize", "report", "track")
 # dependencies, adding an attack or an architecture to a table would train every network again.
 CHECKED_ONLY = {
     f"pipeline/base/{name}.py": ("attacks/registry.py", "models/__init__.py")
-    for name in ("config", "consistency")
+    for name in ("config/recipe", "config/sections", "config/types", "consistency")
 }
 
 

@@ -1,0 +1,49 @@
+"""What pydantic found wrong, in the user's terms."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from ..consistency import unknown
+
+
+def _keys_at(location: tuple[Any, ...], root: type[BaseModel]) -> list[str]:
+    """The keys allowed at a place in the file, for the hint after a misspelt one."""
+    model: Any = root
+    for part in location:
+        field = getattr(model, "model_fields", {}).get(part)
+        # Not a field: a name in a mapping such as `networks`, whose values have their own model.
+        model = model if field is None else _model_in(field.annotation) or model
+    return list(getattr(model, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:
+    """The first of our models inside a type such as `dict[Name, Suite]` or `Adversarial | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in get_args(annotation):
+        found = _model_in(part)
+        if found is not None:
+            return found
+    return None
+
+
+def sentence(item: Any, root: type[BaseModel], prefix: tuple[str, ...] = ()) -> str:
+    """One line for one of pydantic's errors, in the user's terms."""
+    location = tuple(
+        part for part in item["loc"] if part not in ("[key]", "str", "list[dict[str,any]]")
+    )
+    path = ".".join(map(str, prefix + location))
+    if item["type"] == "extra_forbidden":
+        inside = (("recipe",) if prefix else ()) + location[:-1]
+        return f"{path}: {unknown(str(location[-1]), _keys_at(inside, root))}"
+    if item["type"] == "missing":
+        return f"{path}: missing"
+    message = item["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    value = item["input"]
+    told = isinstance(value, dict | list) or repr(value) in message
+    separator = ": " if path else ""
+    return f"{path}{separator}{message}" + ("" if told else f", got {value!r}")

@@ -1,0 +1,37 @@
+"""How a network is trained: `recipe`, and what a network overrides of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from models import ARCHITECTURES
+
+from .types import Count, Eps, Seed, Share, Strict, one_of
+
+
+class Adversarial(Strict):
+    norm: Literal["linf", "l2"]
+    eps: Eps
+    steps: Count
+    warm_up: Share = 0.0
+    """share of the training in which ε rises from 0"""
+
+
+class Recipe(Strict):
+    architecture: Annotated[str, AfterValidator(one_of(ARCHITECTURES))]
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["sgd", "adam", "adamw"]
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    momentum: Share
+    schedule: Literal["constant", "cosine", "one_cycle"]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    dropout: Share
+    label_smoothing: Share
+    augmentation: Literal["none", "light", "heavier"]
+    flip: bool
+    adversarial: Adversarial | None
+    select: Literal["last", "best"]
+    seed: Seed
