@@ -73,7 +73,7 @@ def _record(
         memorized = [run for path in paths for run in _without_seconds(read_json(path))["runs"]]
     shown = shown + _histories(training["history"], memorized)
     recipe = config.recipe_of(network).model_dump(mode="json")
-    params = {name: str(value).lower() for name, value in _flat(recipe, ".").items()}
+    params = {name: str(value).lower() for name, value in flattened(recipe, ".").items()}
     params["parameters"] = str(training["parameters"])
     # Seconds differ every time and the report is drawn from the rest: neither makes a new run.
     key = fingerprint(SCHEMA, network, params, shown, training["history"], *files)
@@ -92,7 +92,7 @@ def _headlines(
         family = name.split("/")[0]
         return (FIRST.index(family) if family in FIRST else len(FIRST), name)
 
-    flat = _numbers(_flat(metrics, "/"))
+    flat = _numbers(flattened(metrics, "/"))
     flat |= {f"eps50/{row['suite']}": float(row["eps50"]) for row in suites if row["eps50"]}
     return [(name, flat[name], 0) for name in sorted(flat, key=order)[:HEADLINES]]
 
@@ -139,10 +139,10 @@ def _table(place: Place, name: str) -> list[dict[str, str]]:
         raise UserError(f"{path}: missing; run `dvc repro` (or `make repro`)") from None
 
 
-def _flat(values: dict[str, Any], separator: str) -> dict[str, Any]:
+def flattened(values: dict[str, Any], separator: str) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        inner = _flat(value, separator) if isinstance(value, dict) else {"": value}
+        inner = flattened(value, separator) if isinstance(value, dict) else {"": value}
         flat |= {separator.join(filter(None, (name, key))): leaf for key, leaf in inner.items()}
     return flat
 

@@ -180,6 +180,17 @@ def test_mcnemar_is_the_binomial_test_of_the_disagreements() -> None:
 def test_networks_that_never_disagree_are_not_distinguishable() -> None:
     same = np.array([True, False, True])
     assert statistics.compare(same, same).p == 1
+    assert statistics.compare(same, same).interval == (0, 0)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(6, 0), (5, 0), (15, 5), (14, 5), (9, 1), (3, 40)])
+def test_the_interval_of_a_difference_says_what_mcnemar_says(ours: int, theirs: int) -> None:
+    first = np.array([True] * ours + [False] * theirs + [True] * 50)
+    second = np.array([False] * ours + [True] * theirs + [True] * 50)
+    found = statistics.compare(first, second)
+    low, high = found.interval
+    assert low <= found.difference <= high
+    assert (low > 0 or high < 0) == (found.p < 0.05)
 
 
 def test_holm_multiplies_by_the_tests_left_and_never_falls() -> None:

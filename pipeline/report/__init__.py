@@ -21,7 +21,7 @@ def run(place: Place, config: Config) -> None:
     Raises:
         UserError: a result that params.yaml asks for is missing.
     """
-    from . import opening, page, results, tables
+    from . import opening, page, results, tables, templates
     from .measures import measures
 
     loaded = results.load(place, config)
@@ -30,6 +30,7 @@ def run(place: Place, config: Config) -> None:
     first = [found[network, head.suite] for network in loaded.networks]
     values = page.content(place, loaded, found, config)
     summary = {
+        "data": {"name": loaded.data.name, "checksum": loaded.data.checksum},
         "sentences": values["summary"],
         "lines": opening.headline(first, head.eps),
         "headline": {"suite": head.suite, "norm": first[0].norm, "eps": head.eps},
@@ -42,8 +43,8 @@ def run(place: Place, config: Config) -> None:
             store.write_bytes(folder / f"{chart.name}.svg", chart.file)
     with store.replace_folder(place.reports / "tables") as folder:
         tables.write(folder, loaded, found, summary)
-    store.write_text(place.reports / "report.md", page.render("report.md.j2", values))
-    store.write_text(place.reports / "index.html", page.render("index.html.j2", values))
+    store.write_text(place.reports / "report.md", templates.render("report.md.j2", values))
+    store.write_text(place.reports / "index.html", templates.render("index.html.j2", values))
     store.write_json(
         place.reports / "metrics.json", tables.metrics(loaded, found, head.suite, head.eps)
     )

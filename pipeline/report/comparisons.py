@@ -52,21 +52,25 @@ def survives(measure: Measure, eps: float) -> Right:
 
 
 def pairs(right: dict[str, Right]) -> list[Pair]:
-    """Exact McNemar for each pair of networks, Holm-adjusted over all of them.
-
-    With errors each test is made twice, all of them against the first network and all of them
-    against the second: the p value of any other outcome lies between.
-    """
+    """Exact McNemar for each pair of networks, Holm-adjusted over all of them."""
     names = list(right)
-    couples = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    worst = [statistics.compare(right[a].surely, right[b].perhaps) for a, b in couples]
-    best = [statistics.compare(right[a].perhaps, right[b].surely) for a, b in couples]
+    return tested([(a, b, right[a], right[b]) for i, a in enumerate(names) for b in names[i + 1 :]])
+
+
+def tested(couples: list[tuple[str, str, Right, Right]]) -> list[Pair]:
+    """Exact McNemar for each (name, name, Right, Right), Holm-adjusted over all of them.
+
+    With errors each test is made twice, all of them against the first and all of them against the
+    second: the p value of any other outcome lies between.
+    """
+    worst = [statistics.compare(a.surely, b.perhaps) for _, _, a, b in couples]
+    best = [statistics.compare(a.perhaps, b.surely) for _, _, a, b in couples]
     ends = list(zip(worst, best, strict=True))
     # Ends with different signs enclose a tie, whose p is 1.
     largest = statistics.holm([max(w.p, b.p) if _same_sign(w, b) else 1.0 for w, b in ends])
     least = statistics.holm([min(w.p, b.p) for w, b in ends])
     return [
-        Pair(*couple, *end, p, APART if p < LEVEL else ALIKE if q >= LEVEL else INCOMPLETE)
+        Pair(*couple[:2], *end, p, APART if p < LEVEL else ALIKE if q >= LEVEL else INCOMPLETE)
         for couple, end, p, q in zip(couples, ends, largest, least, strict=True)
     ]
 

@@ -95,8 +95,8 @@ def measure(cell: Cell) -> Measure:
     grid = attack.eps
     suite, suite_possible = attack.smallest(BROKEN), attack.smallest(BROKEN, ERROR)
     by_noise, by_noise_possible = noise.smallest(BROKEN), noise.smallest(BROKEN, ERROR)
-    worst = np.minimum(suite, _on_grid(by_noise, grid))
-    possible = np.minimum(suite_possible, _on_grid(by_noise_possible, grid))
+    worst = np.minimum(suite, on_grid(by_noise, grid))
+    possible = np.minimum(suite_possible, on_grid(by_noise_possible, grid))
     single = [name for name in noise.attacks if WORST_OF not in name]
     drawn = [name for name in noise.attacks if WORST_OF in name]
     suite_breaks = _breaks(suite, grid), _breaks(suite_possible, grid)
@@ -130,7 +130,7 @@ def measure(cell: Cell) -> Measure:
     )
 
 
-def _on_grid(smallest: np.ndarray, grid: np.ndarray) -> np.ndarray:
+def on_grid(smallest: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Round each eps up to the grid: noise in a small ball is also in the next larger one."""
     padded = np.concatenate([[0.0], grid, [np.inf]])
     return padded[np.searchsorted(padded * (1 + 1e-9), smallest)]

@@ -28,8 +28,6 @@ from .results import Results
 from .table import Cell, Table, accuracy_cell
 
 if TYPE_CHECKING:
-    import jinja2
-
     from ..base.config import Config
     from ..base.store import Place
 
@@ -93,27 +91,6 @@ def content(
         "headline_eps": wording.grid_eps(head.eps),
         "recheck": recheck.recheck(place, results.networks[0], head.suite, first[0].norm),
     }
-
-
-def render(template: str, values: dict[str, Any]) -> str:
-    """A template filled in. On the page, a number never parts from its unit or its ε."""
-    text = _environment(template).get_template(template).render(**values)
-    if ".html" in template:
-        text = text.replace("ε = ", "ε\u00a0=\u00a0").replace(" %", "\u00a0%")
-    return text
-
-
-def _environment(template: str) -> jinja2.Environment:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.report", "."),
-        autoescape=".html" in template,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
 
 
 def _suite(results: Results, found: list[Measure], chance: float, headline: float | None) -> Suite:

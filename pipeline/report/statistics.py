@@ -216,6 +216,20 @@ class Comparison:
     difference: float
     p: float
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the difference; it leaves out 0 exactly where p is below 5 %.
+
+        Of the images on which the two disagree, the share that goes to the first has the exact
+        (Clopper-Pearson) interval of a binomial; how many these are is taken as given.
+        """
+        disagree = self.only_first + self.only_second
+        if not disagree:
+            return 0.0, 0.0
+        ends = proportion_confint(self.only_first, disagree, 1 - CONFIDENCE, method="beta")
+        low, high = ((2 * float(end) - 1) * disagree / self.n for end in ends)
+        return low, high
+
 
 def compare(first: np.ndarray, second: np.ndarray) -> Comparison:
     """Exact McNemar test of two (N,) bool arrays, right or wrong on the same images."""
