@@ -7,7 +7,7 @@ from math import prod
 
 from torch import nn
 
-Shape = tuple[int, int, int]
+from .parts import Shape, activate
 
 
 def linear(shape: Shape, classes: int, dropout: float) -> nn.Module:
@@ -16,16 +16,16 @@ def linear(shape: Shape, classes: int, dropout: float) -> nn.Module:
 
 
 def mlp(
-    shape: Shape, classes: int, dropout: float, hidden: Sequence[int] = (512, 512, 512)
+    shape: Shape, classes: int, dropout: float, *, hidden: Sequence[int], activation: str
 ) -> nn.Module:
-    """Fully connected ReLU network; dropout follows every hidden layer.
+    """Fully connected network; dropout follows every hidden layer.
 
-    With three layers of 512 it is the one that fits random labels in Zhang et al. (2017,
-    arXiv 1611.03530).
+    With one or three layers of 512 it is one of those that fit random labels in Zhang et al.
+    (2017, arXiv 1611.03530).
     """
     layers: list[nn.Module] = [nn.Flatten()]
     width = prod(shape)
     for units in hidden:
-        layers += [nn.Linear(width, units), nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(width, units), activate(activation), nn.Dropout(dropout)]
         width = units
     return nn.Sequential(*layers, nn.Linear(width, classes))

@@ -133,6 +133,7 @@ def _recipe(seed: int) -> Recipe:
 
     return Recipe(
         architecture="small_cnn",
+        settings={},
         epochs=15,
         batch_size=32,
         optimizer="sgd",

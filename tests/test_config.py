@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pipeline.__main__ import main
+from pipeline.base.config import load
 
 ROOT = Path(__file__).parent.parent
 
@@ -107,6 +108,17 @@ WRONG = [
     (_set("networks", "plain", "architecture")("lenet5"), ["networks.plain.arch", "28x28", "8x8"]),
     (_set("recipe", "architecture")("resnet19"), ["recipe.architecture", "'resnet18'"]),
     (_set("networks", "plain", "architecture")("small_cn"), ["networks.plain.arch", "'small_cnn'"]),
+    (
+        _set("recipe", "settings")({"widht": 2}),
+        ["recipe.settings.widht", "did you mean 'width'?", "activation"],
+    ),
+    (
+        _set("networks", "plain")({"architecture": "mlp", "settings": {"hidden": [512, 0]}}),
+        ["networks.plain.settings.hidden", "a list such as", "[512, 0]"],
+    ),
+    (_set("recipe", "settings")({"activation": "gelu"}), ["settings.activation", "leaky_relu"]),
+    (_set("recipe", "settings")({"width": True}), ["recipe.settings.width", "greater than 0"]),
+    (_set("networks", "plain", "settings")(3), ["networks.plain.settings", "dictionary"]),
     (_set("suites", "linf", "attacks")([{"attack": "pgdd"}]), ["suites.linf.attacks", "'pgd'"]),
     (_set("suites", "linf", "attacks")("quick"), ["suites.linf.attacks", "fast"]),
     (_set("suites", "linf", "norm")("l1"), ["suites.linf.attacks", "cannot do l1", "linf, l2"]),
@@ -132,6 +144,19 @@ def test_an_error_names_its_place_and_what_is_allowed(check, edit, told) -> None
     for part in told:
         assert part in message
     assert "Traceback" not in message
+
+
+def test_a_network_of_its_own_architecture_starts_from_the_defaults_of_that_one(
+    check, tmp_path: Path
+) -> None:
+    def edit(params: dict[str, Any]) -> None:
+        params["recipe"]["settings"] = {"width": 2}
+        params["networks"]["other"] = {"architecture": "linear"}
+
+    assert check(edit) == (0, "")
+    config = load(tmp_path / "params.yaml")
+    assert config.recipe_of("plain").settings == {"width": 2}
+    assert config.recipe_of("other").settings == {}
 
 
 def test_the_shipped_files_are_well(check) -> None:

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 NETWORKS = ["plain", "adversarial"]
 RECIPE = Recipe(
     architecture="small_cnn",
+    settings={},
     epochs=2,
     batch_size=32,
     optimizer="sgd",

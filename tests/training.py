@@ -14,6 +14,7 @@ CPU = torch.device("cpu")
 
 DEFAULTS: dict[str, Any] = {
     "architecture": "small_cnn",
+    "settings": {},
     "epochs": 3,
     "batch_size": 32,
     "optimizer": "sgd",

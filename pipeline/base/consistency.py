@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from attacks import registry
-from models import ARCHITECTURES
+from models import ARCHITECTURES, problems
 
 
 class DataSet(NamedTuple):
@@ -138,23 +138,31 @@ def _training_errors(raw: dict[str, Any]) -> list[str]:
     return errors
 
 
+def merged(recipe: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """A network's recipe: what it says itself, and the rest from `recipe`.
+
+    Settings belong to an architecture: who names one of its own starts from that one's defaults.
+    """
+    inherited = recipe | {"settings": {}} if "architecture" in own else recipe
+    return inherited | own
+
+
 def _architecture_errors(raw: dict[str, Any]) -> list[str]:
-    """Architectures that cannot take the data set's images."""
-    data_set, recipe = _data_set(raw), _mapping(raw, "recipe")
-    if data_set is None:
-        return []  # a folder's image size is not known yet; training checks it before it starts
-    _, height, width = data_set.shape
-    networks = _mapping(raw, "networks")
+    """What an architecture cannot be: its settings, its dropout, the data set's images."""
+    data_set, recipe, networks = _data_set(raw), _mapping(raw, "recipe"), _mapping(raw, "networks")
+    # The size of a folder's images is not known yet; training checks it before it starts.
+    size = data_set.shape[1:] if data_set else None
     errors = []
     for name in networks:
         own = _mapping(networks, name)
-        key = f"networks.{name}" if "architecture" in own else "recipe"
-        chosen = ARCHITECTURES.get(str((recipe | own).get("architecture")))
-        if chosen and not chosen.accepts(height, width):
-            errors.append(
-                f"{key}.architecture: takes images of {chosen.sizes()}, "
-                f"but those of {raw['data']['name']} are {height}x{width}"
-            )
+        chosen = merged(recipe, own)
+        architecture, settings = str(chosen.get("architecture")), _mapping(chosen, "settings")
+        if architecture not in ARCHITECTURES:
+            continue  # told by the schema
+        dropout = next(iter(_numbers([chosen.get("dropout")])), 0.0)
+        for key, reason in problems(architecture, settings, dropout, size):
+            section = f"networks.{name}" if key.split(".")[0] in own else "recipe"
+            errors.append(f"{section}.{key}: {reason}")
     return errors
 
 

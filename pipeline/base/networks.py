@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models import build
+from models import ARCHITECTURES, build, problems
 
 from .errors import UserError
 from .generators import own_generators
@@ -40,6 +40,10 @@ def new_network(recipe: Recipe, train: Split, keys: str) -> tuple[nn.Module, dic
     It is normalized by the mean and deviation of the training images. The weights follow from
     the recipe's seed. UserError, naming the key, if the architecture cannot take the images.
     """
+    size = train.shape[1:]
+    wrong = problems(recipe.architecture, recipe.settings, recipe.dropout, (size[0], size[1]))
+    if wrong:
+        raise UserError("\n".join(f"{keys}.{key}: {reason}" for key, reason in wrong))
     # By histogram: exact, and without a copy of the whole data set in float64.
     channels = [np.bincount(channel.ravel(), minlength=256) for channel in train.x.swapaxes(0, 1)]
     values = np.arange(256) / train.levels
@@ -53,16 +57,15 @@ def new_network(recipe: Recipe, train: Split, keys: str) -> tuple[nn.Module, dic
         "shape": list(train.shape),
         "classes": len(train.classes),
         "settings": {
+            # Written out, so that the file is read alike should a default ever change.
+            **ARCHITECTURES[recipe.architecture].filled(recipe.settings),
             "dropout": recipe.dropout,
             "mean": [round(mean, 4) for mean in means],
             "std": [round(max(spread, 1e-3), 4) for spread in spreads],  # a channel may be blank
         },
     }
-    try:
-        with own_generators(torch.device("cpu"), recipe.seed):
-            return _build(settings), settings
-    except ValueError as error:
-        raise UserError(f"{keys}.architecture: {error}") from None
+    with own_generators(torch.device("cpu"), recipe.seed):
+        return _build(settings), settings
 
 
 def _build(described: dict[str, Any]) -> nn.Module:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError
 
-from ..consistency import cross_errors, listed
+from ..consistency import cross_errors, listed, merged
 from ..errors import UserError
 from .messages import sentence
 from .recipe import Recipe
@@ -63,7 +63,7 @@ class Config(Strict):
 
     def recipe_of(self, network: str) -> Recipe:
         """The full recipe of a network: the defaults of `recipe`, then what it overrides."""
-        return Recipe.model_validate(self.recipe.model_dump() | self.networks[network])
+        return Recipe.model_validate(merged(self.recipe.model_dump(), self.networks[network]))
 
 
 def load(path: str | Path) -> Config:
@@ -107,7 +107,7 @@ def _network_errors(raw: dict[str, Any]) -> list[str]:
         if not isinstance(overrides, dict):
             continue  # told by Config: must be a mapping
         try:
-            Recipe.model_validate(recipe | overrides)
+            Recipe.model_validate(merged(recipe, overrides))
         except ValidationError as error:
             errors += [sentence(item, Config, prefix=("networks", name)) for item in error.errors()]
     return errors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -21,6 +21,8 @@ class Adversarial(Strict):
 
 class Recipe(Strict):
     architecture: Annotated[str, AfterValidator(one_of(ARCHITECTURES))]
+    settings: dict[str, Any]
+    """of the architecture; checked against it in `consistency`"""
     epochs: Count
     batch_size: Count
     optimizer: Literal["sgd", "adam", "adamw"]
