@@ -21,7 +21,7 @@ _HOME = {
     "Transformation": "beyond.transformation",
     "Oracle": "oracle",
     "ModelError": "errors",
-    "Result": "evaluate",
+    "Result": "result",
     "evaluate": "evaluate",
     "fool": "beyond.fooling",
     "Attacker": "suite",

@@ -9,3 +9,7 @@ class ModelError(ValueError):
 
 class ThreatError(ValueError):
     """A threat model that means nothing: an unknown norm, a negative budget."""
+
+
+class UnknownAttackError(ValueError):
+    """An attack, ensemble or setting that does not exist, or one that cannot do the norm."""

@@ -6,19 +6,17 @@ suite names it `module:function`.
 
 from __future__ import annotations
 
-import ast
 import difflib
-import functools
 import importlib
-import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from . import signature
 from .beyond.kinds import KINDS
 from .ensembles import ENSEMBLES, NEED_DRAWS
+from .errors import UnknownAttackError as UnknownAttackError  # where callers look for it
 
 L_NORMS = ("linf", "l2", "l1")
 TRANSFORMATIONS = tuple(KINDS)
@@ -98,18 +96,6 @@ NOISE: dict[str, Entry] = {
     "random": Entry(".beyond.random", "random", "noise", TRANSFORMATIONS, gradients=False),
 }
 
-# Parameters of the signature that are not settings.
-_GIVEN = {"model", "x", "y", "threat", "norm", "keys", "start", "closest", "seed", "name"}
-
-
-# With 0 of these an attack does nothing, and would report that nothing broke. Of others, 0 has a
-# meaning: no targets, no scouting, no momentum.
-NEVER_ZERO = {"steps", "restarts", "draws", "queries", "rounds", "classes", "step_size", "spacing"}
-
-
-class UnknownAttackError(ValueError):
-    """An attack, ensemble or setting that does not exist, or one that cannot do the norm."""
-
 
 @dataclass(frozen=True)
 class Attacker:
@@ -138,6 +124,11 @@ def load(entry: Entry) -> Callable[..., Any]:
     return function
 
 
+def settings(entry: Entry) -> dict[str, signature.Setting]:
+    """The settings of an attack, by their names."""
+    return signature.settings(entry.module, entry.function)
+
+
 def find(name: str) -> Entry:
     """The entry of an attack by its name, or of a user's attack by `module:function`.
 
@@ -150,7 +141,7 @@ def find(name: str) -> Entry:
         return ATTACKS[name]
     if ":" in name:
         module, function = name.split(":", 1)
-        parameters = [a.arg for a in _definition(Entry(module, function, "fixed")).args.args]
+        parameters = [a.arg for a in signature.definition(module, function).args.args]
         return Entry(module, function, "minimum" if "norm" in parameters else "fixed")
     close = difflib.get_close_matches(name, ATTACKS, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ";"
@@ -219,85 +210,3 @@ def _attacker(item: dict[str, Any], norm: str | None) -> Attacker:
         allowed[key].check(name, key, value)
     label = str(item.get("name", name.replace(":", "_").replace(".", "_")))
     return Attacker(label, name, entry, given)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a keyword of an attack accepts, read from its signature."""
-
-    default: Any
-    choices: tuple[str, ...]
-
-    def check(self, attack: str, key: str, value: Any) -> None:
-        if self.choices and value not in self.choices:
-            raise UnknownAttackError(
-                f"{attack}.{key} must be one of {', '.join(self.choices)}, got {value!r}"
-            )
-        kind = type(self.default)
-        fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
-        if self.default is not None and (not fits or isinstance(value, bool) is not (kind is bool)):
-            raise UnknownAttackError(f"{attack}.{key} must be {kind.__name__}, got {value!r}")
-        if kind not in (int, float):
-            return
-        if not math.isfinite(value):
-            raise UnknownAttackError(f"{attack}.{key} must be finite, got {value!r}")
-        if value < 0:
-            raise UnknownAttackError(f"{attack}.{key} must not be negative, got {value!r}")
-        if value == 0 and key in NEVER_ZERO:
-            raise UnknownAttackError(f"{attack}.{key} must be more than 0, got {value!r}")
-
-
-@functools.cache
-def _definition(entry: Entry) -> ast.FunctionDef:
-    """The function's source, parsed: its signature is known without importing torch."""
-    path = _source(entry)
-    try:
-        body = ast.parse(path.read_text()).body
-    except (OSError, SyntaxError, ValueError) as error:  # ValueError: it is not even text
-        raise UnknownAttackError(
-            f"cannot read {entry.function!r} from module {entry.module!r} ({error})"
-        ) from None
-    for node in body:
-        if isinstance(node, ast.FunctionDef) and node.name == entry.function:
-            return node
-    raise UnknownAttackError(f"{path.name} defines no function {entry.function!r}")
-
-
-def _source(entry: Entry) -> Path:
-    """The file that an entry's module is in."""
-    if entry.module.startswith("."):
-        return Path(__file__).parent / (entry.module[1:].replace(".", "/") + ".py")
-    try:
-        spec = importlib.util.find_spec(entry.module)
-    except Exception:  # `a.b` imports a, which may raise whatever its author likes
-        spec = None
-    if spec is None or spec.origin is None:
-        raise UnknownAttackError(f"no module {entry.module!r} to take {entry.function!r} from")
-    return Path(spec.origin)
-
-
-def settings(entry: Entry) -> dict[str, Setting]:
-    """The settings of an attack: its keyword arguments, with defaults and `Literal` choices."""
-    arguments = _definition(entry).args
-    found = {}
-    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        if argument.arg in _GIVEN:
-            continue
-        try:
-            found[argument.arg] = Setting(
-                None if default is None else ast.literal_eval(default),
-                _choices(argument.annotation),
-            )
-        except ValueError:
-            raise UnknownAttackError(
-                f"{entry.module}:{entry.function}: the default and choices of {argument.arg!r} "
-                "must be written out in its signature, where they can be read without running it"
-            ) from None
-    return found
-
-
-def _choices(annotation: ast.expr | None) -> tuple[str, ...]:
-    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
-        listed = ast.literal_eval(annotation.slice)
-        return listed if isinstance(listed, tuple) else (listed,)
-    return ()

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from attacks.diagnosis import is_single_step, plan
-from attacks.observe import Counts, broken, observe
+from attacks.diagnosis.diagnose import is_single_step, plan
+from attacks.diagnosis.observe import Counts, broken, observe
 from attacks.registry import L_NORMS, Attacker
 
 from .base.errors import UserError

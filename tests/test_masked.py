@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attacks import ModelError, Oracle, Result, ThreatModel, evaluate
-from attacks.diagnosis import diagnose, plan
-from attacks.flags import settled
+from attacks.diagnosis.diagnose import diagnose, plan
+from attacks.diagnosis.flags import settled
 from attacks.registry import resolve
 from networks import Linear, SmallNetwork, digits, near_boundary, trained
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import synthetic
-from attacks.alone import Alone
+from attacks.diagnosis.alone import Alone
 from pipeline.base.errors import UserError
 from pipeline.base.store import Place
 from pipeline.report import (

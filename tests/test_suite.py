@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from attacks import ModelError, ThreatModel, evaluate
+from attacks.cascade import IMPLIED, RUN, SKIPPED
 from attacks.losses import is_broken
 from attacks.noise import surface
 from attacks.oracle import Oracle
 from attacks.registry import NOISE, Attacker, UnknownAttackError, resolve
-from attacks.suite import IMPLIED, RUN, SKIPPED, run_suite
+from attacks.suite import run_suite
 from attacks.verdict import BROKEN, ERROR, judge
 from networks import digits, trained
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attacks.alone import SUITE, Diagnosis
+from attacks.diagnosis.alone import SUITE, Diagnosis
 
 from . import ladders, wording
 from .results import Results

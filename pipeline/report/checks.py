@@ -2,7 +2,7 @@
 
 A check that raises no flag proves nothing; one that does is a reason to doubt a number. What needs
 a diagnosis, where none was made, is listed as NOT RUN. Questions, formulas and thresholds that
-`evaluate` of the attack library asks too are those of attacks/flags.py.
+`evaluate` of the attack library asks too are those of attacks/diagnosis/flags.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from attacks.flags import (
+from attacks.diagnosis.flags import (
     FAIL,
     NOT_RUN,
     ORDER,

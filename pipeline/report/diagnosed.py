@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attacks.alone import LADDERS, Alone, Diagnosis
+from attacks.diagnosis.alone import LADDERS, Alone, Diagnosis
 
 SURVIVED, BROKEN = 0, 1
 NONE = Diagnosis(eps=0.0, n=0, ball=True, alone=[], ladders={})

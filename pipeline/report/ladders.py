@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from attacks.alone import LADDERS, Diagnosis, Rung
+from attacks.diagnosis.alone import LADDERS, Diagnosis, Rung
 
 from . import drawing, wording
 from .charts import Chart, Key

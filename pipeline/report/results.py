@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attacks.alone import Diagnosis
+from attacks.diagnosis.alone import Diagnosis
 
 from ..base import store
 from ..base.errors import UserError

@@ -12,14 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import keyed
-from .losses import Loss, margin
-from .noise import in_ball
-from .oracle import Oracle
-from .registry import L_NORMS, Attacker, largest_eps
-from .suite import run_suite
-from .threat import ThreatModel, column
-from .verdict import BROKEN
+from .. import keyed
+from ..losses import Loss, margin
+from ..noise import in_ball
+from ..oracle import Oracle
+from ..registry import L_NORMS, Attacker, largest_eps
+from ..suite import run_suite
+from ..threat import ThreatModel, column
+from ..verdict import BROKEN
 
 TINY = 2.0**-13
 COMPANY = 1e-3

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from . import keyed
+from .. import keyed
+from ..geometry import Threat
+from ..oracle import Oracle
+from ..registry import ATTACKS, L_NORMS, NOISE, Attacker
+from ..suite import SuiteResult, run_suite
+from ..verdict import BROKEN
 from .flags import Flag, counted, large_balls
-from .geometry import Threat
 from .observe import Counts, observe
 from .observe import broken as broken_images
-from .oracle import Oracle
-from .registry import ATTACKS, L_NORMS, NOISE, Attacker
-from .suite import SuiteResult, run_suite
-from .verdict import BROKEN
 
 # Random search and noise on what the attacks left. On networks that hide their gradients the first
 # hundreds of queries already break much.

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from . import registry
+from .. import registry
+from ..check import check_model
+from ..oracle import Oracle
+from ..registry import ATTACKS, L_NORMS, Attacker
+from ..suite import run_suite
+from ..verdict import BROKEN
 from .alone import LADDER, LADDERS, PROBE, SUITE, Alone, Diagnosis, middle
-from .check import check_model
-from .oracle import Oracle
-from .registry import ATTACKS, L_NORMS, Attacker
-from .suite import run_suite
-from .verdict import BROKEN
 
 # Random search is compared with few queries: it need not win, only find what gradients cannot.
 QUERIES = 50
