@@ -147,7 +147,7 @@ def _recipe(seed: int) -> Recipe:
         flip=False,
         adversarial=None,
         select="last",
-        seed=seed,
+        seeds=[seed],
     )
 
 

@@ -47,7 +47,7 @@ def run(place: Place, config: Config, network: str, group: str) -> None:
             "epochs": config.memorize.epochs,
             "batch_size": config.memorize.batch_size,
             "lr": config.memorize.lr,
-            "seed": config.memorize.seed,
+            "seeds": [config.memorize.seed],
             "select": "last",
         }
     )

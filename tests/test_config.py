@@ -59,6 +59,12 @@ WRONG = [
     (_set("data", "name")(["digits"]), ["data.name", "'digits'", "'svhn'"]),
     (_set("suites", "linf", "attacks")(["pgd"]), ["suites.linf.attacks.0", "dictionary"]),
     (_set("recipe", "epochs")(True), ["recipe.epochs", "true or false"]),
+    # Seeds of training runs: a list, each once.
+    (_set("networks", "plain", "seeds")(1), ["networks.plain.seeds", "list"]),
+    (_set("networks", "plain", "seeds")([]), ["networks.plain.seeds", "at least 1"]),
+    (_set("networks", "plain", "seeds")([0, 1, 0]), ["networks.plain.seeds", "once", "[0, 1, 0]"]),
+    (_set("recipe", "seeds")([0, True, -1]), ["recipe.seeds.1", "integer", "recipe.seeds.2"]),
+    (_set("networks", "plain", "seed")(1), ["networks.plain.seed", "did you mean 'seeds'?"]),
     (_set("networks", "plain", "lr")(True), ["networks.plain.lr", "true or false"]),
     (_set("headline", "eps")(True), ["headline.eps", "true or false"]),
     (_set("suites", "linf", "eps")([True]), ["suites.linf.eps.0", "8/255"]),

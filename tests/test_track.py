@@ -38,7 +38,7 @@ RECIPE = Recipe(
     flip=False,
     adversarial={"norm": "linf", "eps": 0.15, "steps": 7},  # type: ignore[arg-type]
     select="last",
-    seed=0,
+    seeds=[0],
 )
 
 

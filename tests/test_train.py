@@ -59,7 +59,7 @@ def test_reruns_give_the_same_bits_and_leave_the_global_generator(changes: dict[
     torch.rand(7)
     _, second = trained(**changes)
     assert equal(first, second)
-    _, other = trained(**changes, seed=1)
+    _, other = trained(**changes, seeds=[1])
     assert not equal(first, other)
 
 
@@ -93,7 +93,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     assert path.exists()
 
     epochs = []
-    again, _ = new_network(wanted.model_copy(update={"seed": 5}), TRAIN, "networks.test")
+    again, _ = new_network(wanted.seeded(5), TRAIN, "networks.test")
     resumed = fit(
         again,
         TRAIN,

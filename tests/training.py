@@ -28,7 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "flip": False,
     "adversarial": None,
     "select": "last",
-    "seed": 0,
+    "seeds": [0],
 }
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field
 
 from models import ARCHITECTURES
 
-from .types import Count, Eps, Seed, Share, Strict, one_of
+from .types import Count, Eps, Seeds, Share, Strict, one_of
 
 
 class Adversarial(Strict):
@@ -36,4 +36,13 @@ class Recipe(Strict):
     flip: bool
     adversarial: Adversarial | None
     select: Literal["last", "best"]
-    seed: Seed
+    seeds: Seeds
+
+    @property
+    def seed(self) -> int:
+        """The seed of one training run; of several, the first."""
+        return self.seeds[0]
+
+    def seeded(self, seed: int) -> Self:
+        """The recipe of the training run with this seed alone."""
+        return self.model_copy(update={"seeds": [seed]})

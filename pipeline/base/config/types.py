@@ -38,6 +38,12 @@ def _grid(values: list[float]) -> list[float]:
     return values
 
 
+def _distinct(values: list[int]) -> list[int]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"each may be listed once, got {values}")
+    return values
+
+
 def one_of(allowed: Collection[str]) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in allowed:
@@ -54,6 +60,9 @@ EpsGrid = Annotated[list[Eps], Field(min_length=1), AfterValidator(_grid)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Seeds = Annotated[
+    list[Annotated[Seed, Field(strict=True)]], Field(min_length=1), AfterValidator(_distinct)
+]
 
 
 class Strict(BaseModel):
