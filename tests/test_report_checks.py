@@ -20,6 +20,7 @@ from pipeline.report import (
     checks,
     claims,
     comparisons,
+    ladders,
     measures,
     recheck,
     results,
@@ -186,13 +187,13 @@ def test_what_only_one_attack_broke_is_told(made: Results) -> None:
     found = {one.label: one for one in made.cells["plain", "linf"].diagnosis.found()}
     assert list(found) == ["fgsm", "pgd", "square"]
     assert found["pgd"].only > 0 == found["fgsm"].only == found["square"].only
-    part = alone.section(made, "linf")
+    part = alone.part(made, "linf")
     assert part is not None
     told = sum(made.cells[n, "linf"].diagnosis.found()[1].only for n in made.networks)
     assert part["takeaway"].endswith(f"over all networks: {told} by pgd.")
-    shown = {(row[0].text, row[1].text): row[4].text for row in part["table"].rows}
+    shown = {(row[0].text, row[1].text): row[4].text for row in part["found"].rows}
     assert shown["plain", "pgd"] == str(found["pgd"].only)
-    steps = part["charts"][0]
+    steps = ladders.broken("linf", "", alone.diagnosed(made, "linf"))
     assert [row[1].text for row in steps.table.rows][:5] == [
         "10 steps", "20 steps", "40 steps", "80 steps", "2 restarts",
     ]  # fmt: skip

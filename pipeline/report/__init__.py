@@ -21,30 +21,28 @@ def run(place: Place, config: Config) -> None:
     Raises:
         UserError: a result that params.yaml asks for is missing.
     """
-    from . import opening, page, results, tables, templates
+    from . import opening, page, results, tables
     from .measures import measures
+    from .section import Findings
 
     loaded = results.load(place, config)
     found = measures(loaded)
+    findings = Findings(place, config, loaded, found)
     head = config.headline
-    first = [found[network, head.suite] for network in loaded.networks]
-    values = page.content(place, loaded, found, config)
+    sections = page.sections(findings)
     summary = {
         "data": {"name": loaded.data.name, "checksum": loaded.data.checksum},
-        "sentences": values["summary"],
-        "lines": opening.headline(first, head.eps),
-        "headline": {"suite": head.suite, "norm": first[0].norm, "eps": head.eps},
+        "sentences": opening.summary(loaded, findings.head, head.eps),
+        "lines": opening.headline(findings.head, head.eps),
+        "headline": {"suite": head.suite, "norm": findings.head[0].norm, "eps": head.eps},
     }
-    drawn = [chart for suite in values["suites"] for chart in (suite.distances, suite.curves)]
-    drawn += [section["chart"] for section in values["memorization"]] + [values["training"]]
-    drawn += [chart for part in values["alone"] for chart in part["charts"]]
     with store.replace_folder(place.reports / "figures") as folder:
-        for chart in drawn:
+        for chart in [chart for section in sections for chart in section.charts]:
             store.write_bytes(folder / f"{chart.name}.svg", chart.file)
     with store.replace_folder(place.reports / "tables") as folder:
         tables.write(folder, loaded, found, summary)
-    store.write_text(place.reports / "report.md", templates.render("report.md.j2", values))
-    store.write_text(place.reports / "index.html", templates.render("index.html.j2", values))
+    for name in ("report.md", "index.html"):
+        store.write_text(place.reports / name, page.render(f"{name}.j2", findings, sections))
     store.write_json(
         place.reports / "metrics.json", tables.metrics(loaded, found, head.suite, head.eps)
     )

@@ -6,32 +6,32 @@ from typing import Any
 
 from attacks.diagnosis.alone import SUITE, Diagnosis
 
-from . import ladders, wording
+from . import wording
 from .results import Results
 from .statistics import accuracy
 from .table import Cell, Table
 
 
-def section(results: Results, suite: str) -> dict[str, Any] | None:
-    """Table and charts of one suite; None where nothing was diagnosed."""
-    found = {
-        network: results.cells[network, suite].diagnosis
-        for network in results.networks
-        if results.cells[network, suite].diagnosis.n
-    }
+def part(results: Results, suite: str) -> dict[str, Any] | None:
+    """What the page shows of one suite; None where nothing was diagnosed."""
+    found = diagnosed(results, suite)
     if not found:
         return None
     norm = results.cells[next(iter(found)), suite].norm
-    title = wording.suite(suite, norm)
-    climbed = {network: one for network, one in found.items() if one.ladders}
     return {
-        "title": title,
+        "title": wording.suite(suite, norm),
         "takeaway": takeaway(found),
         "eps": wording.grid_eps(next(iter(found.values())).eps),
-        "table": table(found),
-        "charts": [
-            draw(suite, title, climbed) for draw in (ladders.broken, ladders.missing) if climbed
-        ],
+        "found": table(found),
+    }
+
+
+def diagnosed(results: Results, suite: str) -> dict[str, Diagnosis]:
+    """The networks of which a diagnosis was made."""
+    return {
+        network: results.cells[network, suite].diagnosis
+        for network in results.networks
+        if results.cells[network, suite].diagnosis.n
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ def render(template: str, values: dict[str, Any], package: str = OURS) -> str:
     """
     text = _environment(template, package).get_template(template).render(**values)
     if ".html" in template:
-        text = text.replace("ε = ", "ε\u00a0=\u00a0").replace(" %", "\u00a0%")
-    return text
+        return text.replace("ε = ", "ε\u00a0=\u00a0").replace(" %", "\u00a0%")
+    return re.sub("\n{3,}", "\n\n", text)
 
 
 def _environment(template: str, package: str) -> jinja2.Environment:

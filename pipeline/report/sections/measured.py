@@ -1,0 +1,23 @@
+"""How was it measured? Settings, cost, machines, hashes, and the program that checks again."""
+
+from __future__ import annotations
+
+from .. import provenance
+from ..recheck import recheck
+from ..section import Findings, Section
+
+
+def section(findings: Findings) -> Section:
+    place, results, first = findings.place, findings.results, findings.head[0]
+    return Section(
+        name="measured",
+        short="How it was measured",
+        question="How was it measured?",
+        values={
+            "data": results.data,
+            "suites": provenance.measured(results, findings.config),
+            "files": provenance.files(place, results),
+            "machine": provenance.machine(results),
+            "recheck": recheck(place, first.network, first.suite, first.norm),
+        },
+    )
