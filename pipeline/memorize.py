@@ -44,6 +44,7 @@ def run(place: Place, config: Config, network: str, group: str) -> None:
             # The same for every network: what differs is to come from what it is regularized by.
             "optimizer": "adam",
             "schedule": "constant",
+            "warm_up": None,
             "epochs": config.memorize.epochs,
             "batch_size": config.memorize.batch_size,
             "lr": config.memorize.lr,

@@ -290,3 +290,48 @@ def test_an_unknown_network_or_suite_on_the_command_line_is_told(tmp_path: Path,
     path.write_text((ROOT / "params.yaml").read_text())
     assert main(["attack", "plain", "l3", "--params", str(path)]) == 2
     assert "linf, l2" in capsys.readouterr().err
+
+
+def _network(**own: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda params: params["networks"].update(own=own)
+
+
+CONTRADICTIONS = [
+    (_network(optimizer="adam", momentum=0.8), ["networks.own.momentum", "sgd and rmsprop"]),
+    (_network(optimizer="rmsprop", nesterov=True), ["networks.own.nesterov", "sgd's"]),
+    (_network(momentum=0, nesterov=True), ["networks.own.nesterov", "write false"]),
+    (_network(schedule="step", lr_decay=0.1), ["networks.own.lr_milestones", "[0.5, 0.75]"]),
+    (_network(schedule="step", lr_milestones=[0.5]), ["networks.own.lr_decay", "such as 0.1"]),
+    (_network(schedule="exponential"), ["networks.own.lr_decay", "needed"]),
+    (_network(schedule="exponential", lr_decay=1.5), ["networks.own.lr_decay", "below 1", "1.5"]),
+    (_network(lr_decay=0.1), ["networks.own.lr_decay", "step, exponential and inverse"]),
+    (_network(lr_milestones=[0.5]), ["networks.own.lr_milestones", "write null"]),
+    (
+        _network(schedule="step", lr_decay=0.1, lr_milestones=[0.75, 0.5]),
+        ["networks.own.lr_milestones", "must rise"],
+    ),
+    (_network(warm_up=0), ["networks.own.warm_up", "schedule: cosine"]),
+    (_network(loss="hinge", label_smoothing=0.1), ["networks.own.label_smoothing", "hinge"]),
+    (_network(flip=True), ["networks.own.flip", "augmentation is none"]),
+    (_network(patience=3), ["networks.own.patience", "select: best"]),
+    (_set("recipe", "optimizer")("adam"), ["recipe.momentum: no network", "recipe.nesterov"]),
+    (_set("recipe", "optimizer")("adm"), ["recipe.optimizer", "'adamw'"]),
+    (_set("recipe", "lr_decay")(0.5), ["recipe.lr_decay: no network"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"), CONTRADICTIONS, ids=[told[0] for _, told in CONTRADICTIONS]
+)
+def test_a_setting_that_nothing_would_read_is_refused_with_the_reason(check, edit, told) -> None:
+    code, message = check(edit)
+    assert code == 2
+    for part in told:
+        assert part in message
+
+
+def test_what_a_network_inherits_and_cannot_use_is_no_error(check) -> None:
+    assert check(_network(optimizer="adam", lr=0.003)) == (0, "")
+    assert check(_network(loss="hinge")) == (0, "")
+    assert check(_network(schedule="inverse", lr_decay=0.5, warm_up=0.1)) == (0, "")
+    assert check(_network(patience=2, select="best", adversarial=None)) == (0, "")

@@ -16,30 +16,13 @@ import pytest
 
 from pipeline import track
 from pipeline.base import store
-from pipeline.base.config import Recipe
 from pipeline.base.errors import UserError
 from pipeline.base.store import Place
+from training import recipe
 
 ROOT = Path(__file__).parent.parent
 NETWORKS = ["plain", "adversarial"]
-RECIPE = Recipe(
-    architecture="small_cnn",
-    settings={},
-    epochs=2,
-    batch_size=32,
-    optimizer="sgd",
-    lr=0.1,
-    momentum=0.9,
-    schedule="cosine",
-    weight_decay=0.0,
-    dropout=0.0,
-    label_smoothing=0.0,
-    augmentation="none",
-    flip=False,
-    adversarial={"norm": "linf", "eps": 0.15, "steps": 7},  # type: ignore[arg-type]
-    select="last",
-    seeds=[0],
-)
+RECIPE = recipe(epochs=2, schedule="cosine", adversarial={"norm": "linf", "eps": 0.15, "steps": 7})
 
 
 def config(networks: list[str] = NETWORKS) -> Any:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from attacks import registry
 from models import ARCHITECTURES, problems
 
+from .recipe_errors import recipe_errors
+
 
 class DataSet(NamedTuple):
     """A published data set: channels, height and width; how many images it has."""
@@ -45,7 +47,7 @@ def cross_errors(raw: dict[str, Any]) -> list[str]:
         if isinstance(name, str) and name not in _mapping(raw, "networks")
     ]
     errors += _architecture_errors(raw) + _headline_errors(raw) + _count_errors(raw)
-    return errors + _suite_errors(raw) + _training_errors(raw)
+    return errors + _suite_errors(raw) + _training_errors(raw) + recipe_errors(raw)
 
 
 def _headline_errors(raw: dict[str, Any]) -> list[str]:

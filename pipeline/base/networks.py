@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from models import ARCHITECTURES, build, problems
+from models.initialization import initialize
 
 from .errors import UserError
 from .generators import own_generators
@@ -65,7 +66,9 @@ def new_network(recipe: Recipe, train: Split, keys: str) -> tuple[nn.Module, dic
         },
     }
     with own_generators(torch.device("cpu"), recipe.seed):
-        return _build(settings), settings
+        model = _build(settings)
+        initialize(model, recipe.initialization)
+    return model, settings
 
 
 def _build(described: dict[str, Any]) -> nn.Module:

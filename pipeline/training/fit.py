@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from attacks.threat import ThreatModel
 
@@ -27,7 +26,9 @@ from .adversary import perturb, robust_accuracy
 from .augment import DRAWS, augment
 from .checkpoint import Checkpoint
 from .images import Images, accuracy
-from .optimizer import learning_rate, optimizer_for, set_learning_rate
+from .losses import loss_of
+from .optimizer import add_l1_penalty, optimizer_for, set_learning_rate
+from .schedule import learning_rate
 
 if TYPE_CHECKING:
     from ..base.config import Recipe
@@ -121,6 +122,7 @@ class _Training:
         # Batches of equal size: a remainder of one image would break batch norm.
         self.batches = math.ceil(len(self.images) / recipe.batch_size)
         self.optimizer = optimizer_for(model, recipe)
+        self.loss = loss_of(recipe)
         self.order = torch.Generator().manual_seed(recipe.seed)
         self.starts = torch.Generator(device).manual_seed(recipe.seed)
         self.history: list[Row] = []
@@ -162,7 +164,7 @@ class _Training:
                 row["seconds"] = round(time.monotonic() - began, 3)
                 self.history.append(row)
                 bar.update(0, epoch=epoch, loss=row["loss"], accuracy=row["train_acc"])
-                if stop:
+                if stop or self.out_of_patience():
                     break
                 if checkpoint and checkpoint.is_due() and epoch < epochs:
                     checkpoint.save(self.state())
@@ -218,9 +220,11 @@ class _Training:
             if threat:
                 x = perturb(self.model, x, y, threat, self.attack_steps, self.starts)
             logits = self.model(x).float()
-        loss = cross_entropy(logits, y, label_smoothing=self.recipe.label_smoothing)
+        loss = self.loss(logits, y)
         self.optimizer.zero_grad()
         loss.backward()
+        if self.recipe.l1_penalty:
+            add_l1_penalty(self.optimizer, self.recipe.l1_penalty)
         self.optimizer.step()
         return loss.detach(), (logits.detach().argmax(1) == y).sum()
 
@@ -249,9 +253,26 @@ class _Training:
         if self.recipe.select == "last" or self.judged is None:
             self.selected_epoch = row["epoch"]
             return
-        robust = row["validation_robust_acc"]
-        value = row["validation_acc"] if robust is None else robust
+        value = _watched(row)
         if value >= self.selected_value:  # among equals the later, which has trained longer
             self.selected_epoch, self.selected_value = row["epoch"], value
             state = self.model.state_dict()
             self.selected_state = {key: tensor.clone() for key, tensor in state.items()}
+
+    def out_of_patience(self) -> bool:
+        """Whether `patience` epochs have passed without a better one: early stopping.
+
+        While ε still rises, accuracy under all of it says nothing, and no epoch counts.
+        """
+        if self.recipe.patience is None or self.judged is None:
+            return False
+        rising = self.recipe.adversarial.warm_up if self.recipe.adversarial else 0.0
+        first = math.ceil(rising * self.recipe.epochs)
+        values = [_watched(row) for row in self.history[first:]]
+        return len(values) - values.index(max(values)) > self.recipe.patience if values else False
+
+
+def _watched(row: Row) -> float:
+    """What an epoch is chosen by: validation accuracy, under attack where that was trained for."""
+    robust = row["validation_robust_acc"]
+    return float(row["validation_acc"] if robust is None else robust)

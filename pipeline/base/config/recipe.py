@@ -1,7 +1,11 @@
-"""How a network is trained: `recipe`, and what a network overrides of it."""
+"""How a network is trained: `recipe`, and what a network overrides of it.
+
+What fits together and what does not is told by `pipeline.base.recipe_errors`.
+"""
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field
@@ -9,6 +13,15 @@ from pydantic import AfterValidator, Field
 from models import ARCHITECTURES
 
 from .types import Count, Eps, Seeds, Share, Strict, one_of
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _rising(shares: list[float]) -> list[float]:
+    if any(b <= a for a, b in itertools.pairwise([0.0, *shares])):
+        raise ValueError(f"must rise from above 0, got {shares}")
+    return shares
 
 
 class Adversarial(Strict):
@@ -23,19 +36,27 @@ class Recipe(Strict):
     architecture: Annotated[str, AfterValidator(one_of(ARCHITECTURES))]
     settings: dict[str, Any]
     """of the architecture; checked against it in `consistency`"""
+    initialization: Literal["default", "xavier", "he"]
     epochs: Count
     batch_size: Count
-    optimizer: Literal["sgd", "adam", "adamw"]
-    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    optimizer: Literal["sgd", "adagrad", "rmsprop", "adam", "adamw"]
+    lr: Positive
     momentum: Share
-    schedule: Literal["constant", "cosine", "one_cycle"]
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    dropout: Share
+    nesterov: bool
+    schedule: Literal["constant", "step", "exponential", "inverse", "cosine", "one_cycle"]
+    warm_up: Share | None
+    lr_decay: Positive | None
+    lr_milestones: Annotated[list[Share], Field(min_length=1), AfterValidator(_rising)] | None
+    loss: Literal["cross_entropy", "hinge"]
     label_smoothing: Share
+    weight_decay: Amount
+    l1_penalty: Amount
+    dropout: Share
     augmentation: Literal["none", "light", "heavier"]
     flip: bool
     adversarial: Adversarial | None
     select: Literal["last", "best"]
+    patience: Count | None
     seeds: Seeds
 
     @property

@@ -1,0 +1,130 @@
+"""What does not fit together in a recipe: each setting that nothing would read, and why.
+
+Works on the raw file, as `consistency` does. A network inherits what `recipe` says, also what its
+own choice has no use for. Refused is what a network writes itself and what no network uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Raw = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Use:
+    """When a setting is read, and the value that says that it is not wanted."""
+
+    key: str
+    off: Any
+    of: Callable[[Raw], bool]
+    """is it read in this recipe?"""
+    reason: str
+    """why it is not, with the next action"""
+    example: Any = None
+    """if not None: where it is read, `off` is refused, and this is what to write"""
+
+
+def _falls(recipe: Raw) -> bool:
+    return recipe.get("schedule") in ("step", "exponential", "inverse")
+
+
+USES = (
+    Use(
+        "momentum",
+        0,
+        lambda recipe: recipe.get("optimizer") in ("sgd", "rmsprop"),
+        "only sgd and rmsprop have one to set; write 0",
+    ),
+    Use(
+        "nesterov",
+        False,
+        lambda recipe: recipe.get("optimizer") == "sgd" and bool(recipe.get("momentum")),
+        "it is a kind of sgd's momentum; write false",
+    ),
+    Use(
+        "lr_decay",
+        None,
+        _falls,
+        "only the schedules step, exponential and inverse have one; write null",
+        example=0.1,
+    ),
+    Use(
+        "lr_milestones",
+        None,
+        lambda recipe: recipe.get("schedule") == "step",
+        "only schedule: step has them; write null",
+        example=[0.5, 0.75],
+    ),
+    Use(
+        "label_smoothing",
+        0,
+        lambda recipe: recipe.get("loss") == "cross_entropy",
+        "it smooths the labels of the cross-entropy, and the hinge loss has one right class; "
+        "write 0",
+    ),
+    Use(
+        "flip",
+        False,
+        lambda recipe: recipe.get("augmentation") != "none",
+        "it mirrors images in augmentation, and augmentation is none; write false",
+    ),
+)
+
+
+def recipe_errors(raw: Raw) -> list[str]:
+    """One line for each setting of a recipe that contradicts another, or that nothing reads."""
+    defaults, networks = raw.get("recipe"), raw.get("networks")
+    if not isinstance(defaults, dict) or not isinstance(networks, dict):
+        return []
+    own = {name: value for name, value in networks.items() if isinstance(value, dict)}
+    errors: list[str] = []
+    for use in USES:
+        errors += _unread(use, defaults, own)
+    for name, overrides in own.items():
+        recipe = defaults | overrides
+
+        def key(*names: str, name: str = name, overrides: Raw = overrides) -> str:
+            """Where the first of these settings stands that the network writes itself."""
+            mine = [each for each in names if each in overrides]
+            return f"networks.{name}.{mine[0]}" if mine else f"recipe.{names[0]}"
+
+        errors += list(_contradictions(recipe, key))
+    return list(dict.fromkeys(errors))
+
+
+def _unread(use: Use, defaults: Raw, own: dict[str, Raw]) -> Iterator[str]:
+    recipes = {name: defaults | overrides for name, overrides in own.items()}
+    for name, overrides in own.items():
+        value, recipe = recipes[name].get(use.key), recipes[name]
+        if use.of(recipe):
+            if use.example is not None and value == use.off:
+                yield f"networks.{name}.{use.key}: needed here, such as {use.example}"
+        elif use.key in overrides and value != use.off:
+            yield f"networks.{name}.{use.key}: {use.reason}"
+    value = defaults.get(use.key)
+    inherited = [recipe for name, recipe in recipes.items() if use.key not in own[name]]
+    if value not in (None, use.off) and not any(use.of(recipe) for recipe in inherited):
+        yield f"recipe.{use.key}: no network uses it: {use.reason}"
+
+
+def _contradictions(recipe: Raw, key: Callable[..., str]) -> Iterator[str]:
+    decay = recipe.get("lr_decay")
+    if (
+        recipe.get("schedule") in ("step", "exponential")
+        and isinstance(decay, int | float)
+        and decay >= 1
+    ):
+        yield f"{key('lr_decay', 'schedule')}: must be below 1, or lr does not fall, got {decay}"
+    if recipe.get("schedule") == "one_cycle" and recipe.get("warm_up") == 0:
+        yield (
+            f"{key('warm_up', 'schedule')}: one_cycle begins with a rise; "
+            "write null for its own, or schedule: cosine"
+        )
+    if recipe.get("patience") is not None and recipe.get("select") == "last":
+        yield (
+            f"{key('patience', 'select')}: the last epoch is then one that was no better for so "
+            "long; write select: best"
+        )
