@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +14,8 @@ from .base.errors import UserError
 from .base.store import Place, replace_folder, write_json, write_npz
 from .diagnosis import Diagnosis
 from .gallery import broken_examples, fooling_images
-from .measure import Cascade, load_images, measure, on_levels, result_key, run_record
+from .measure import Cascade, load_images, measure, on_levels, run_record
+from .per_seed import judge_each_seed
 from .verify import check_witnesses
 
 if TYPE_CHECKING:
@@ -22,33 +25,55 @@ if TYPE_CHECKING:
 def run(place: Place, config: Config, network: str, suite: str) -> None:
     """Attack `network` with `suite`; write verdicts, witnesses, a gallery and the run's record.
 
+    The weights of every seed are attacked; the first's alone are diagnosed and shown in pictures.
+
     Raises:
         UserError: if the model cannot be judged, or a witness does not hold when judged again.
     """
-    chosen = config.suites[suite]
-    seed = config.evaluation.seed
+    judge_each_seed(
+        place,
+        f"attack {network} {suite}",
+        network,
+        place.attack(network, suite),
+        [config.suites[suite].model_dump(), config.evaluation.model_dump()],
+        partial(_attack, place, config, network, suite),
+    )
+
+
+def _attack(
+    place: Place,
+    config: Config,
+    network: str,
+    suite: str,
+    label: str,
+    part: str,
+    key: str,
+    target: Path,
+) -> None:
+    """Attack the weights in `part` of the network's folder, and write the folder `target`."""
+    chosen, evaluation = config.suites[suite], config.evaluation
+    seed = evaluation.seed
     attackers = resolve(chosen.attacks, chosen.norm)
-    images = load_images(place, config.evaluation, network)
-    key = result_key(place, network, chosen.model_dump(), config.evaluation.model_dump())
+    images = load_images(place, evaluation, network, part)
+    if part:
+        evaluation = evaluation.model_copy(update={"diagnosis": 0})
     attacked = on_levels(images, chosen, suite)
     diagnosis = Diagnosis(
-        place, f"diagnose {network} {suite}", attacked, attackers, chosen, config, key
+        place, f"diagnose {network} {suite}", attacked, attackers, chosen, evaluation, key
     )
     diagnosis.run()
     cascade = Cascade(attackers, chosen.eps)
-    measured = measure(
-        place, f"attack {network} {suite}", attacked, [cascade], chosen.norm, seed, key
-    )
+    measured = measure(place, label, attacked, [cascade], chosen.norm, seed, key)
     names = np.array([attacker.label for attacker in attackers])
     about = {"attack_names": names, "norm": np.array(chosen.norm)}
     witnesses = measured.witnesses | about
     refuted = check_witnesses(images, witnesses)
     if refuted:
-        raise UserError(f"attack {network} {suite}: witnesses do not hold: {refuted[:5]}")
+        raise UserError(f"{label}: witnesses do not hold: {refuted[:5]}")
     record = run_record(
         attacked, measured, attackers, seed, network=network, suite=suite, norm=chosen.norm
     )
-    with replace_folder(place.attack(network, suite)) as folder:
+    with replace_folder(target) as folder:
         write_npz(
             folder / "verdicts.npz",
             **measured.rows,
@@ -60,10 +85,13 @@ def run(place: Place, config: Config, network: str, suite: str) -> None:
         )
         write_npz(folder / "witnesses.npz", **witnesses)
         diagnosis.write(folder, measured)
-        write_npz(folder / "gallery.npz", **broken_examples(images, measured, chosen.norm, seed))
-        write_npz(folder / "fooling.npz", **fooling_images(images, images.info["classes"], seed))
+        if not part:
+            shown = broken_examples(images, measured, chosen.norm, seed)
+            write_npz(folder / "gallery.npz", **shown)
+            fooling = fooling_images(images, images.info["classes"], seed)
+            write_npz(folder / "fooling.npz", **fooling)
         write_json(folder / "run.json", record | {"witnesses": len(witnesses["index"])})
     if measured.disputed:
-        print(f"{measured.disputed} images were broken in {config.evaluation.precision} alone")
+        print(f"{measured.disputed} images were broken in {evaluation.precision} alone")
     diagnosis.discard()
     measured.discard()

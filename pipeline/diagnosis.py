@@ -24,7 +24,7 @@ from .base.store import Place, fingerprint, read_npz, write_json, write_npz
 from .measure import Cascade, Images, Measured, measure, subset
 
 if TYPE_CHECKING:
-    from .base.config import Config, Suite
+    from .base.config import Evaluation, Suite
 
 COLUMNS = ("index", "label", "clean_pred", "attack", "eps", "outcome", "margin")
 
@@ -38,7 +38,7 @@ class Diagnosis:
         name: what progress calls it.
         images: all that the suite attacks.
         attackers, suite: of the stage.
-        config: for `evaluation`.
+        evaluation: how many images, and the seed.
         key: fingerprint of everything that the suite's result depends on.
     """
 
@@ -49,11 +49,11 @@ class Diagnosis:
         images: Images,
         attackers: Sequence[Attacker],
         suite: Suite,
-        config: Config,
+        evaluation: Evaluation,
         key: str,
     ) -> None:
-        self.samples = min(config.evaluation.diagnosis, len(images.x))
-        self.seed, self.norm, self.attackers = config.evaluation.seed, suite.norm, attackers
+        self.samples = min(evaluation.diagnosis, len(images.x))
+        self.seed, self.norm, self.attackers = evaluation.seed, suite.norm, attackers
         chosen = subset(images.keys.cpu().numpy(), self.samples, self.seed)
         rows = torch.from_numpy(chosen).to(images.device)
         self.images = replace(images, x=images.x[rows], y=images.y[rows], keys=images.keys[rows])

@@ -33,8 +33,8 @@ from .base.device import choose_device, describe
 from .base.errors import UserError
 from .base.networks import load_network
 from .base.progress import Progress, progress
-from .base.splits import load_checksum, load_split
-from .base.store import Place, fingerprint, read_npz, write_npz
+from .base.splits import load_split
+from .base.store import Place, read_npz, write_npz
 from .base.versions import versions
 
 if TYPE_CHECKING:
@@ -97,11 +97,14 @@ class Measured:
         shutil.rmtree(self.work, ignore_errors=True)
 
 
-def load_images(place: Place, evaluation: Evaluation, network: str) -> Images:
-    """The network, and the keyed nested subset of test images that `evaluation` asks for."""
+def load_images(place: Place, evaluation: Evaluation, network: str, part: str = "") -> Images:
+    """The network, and the keyed nested subset of test images that `evaluation` asks for.
+
+    `part` is the folder of one of the network's seeds (see `base.seeds`), the first if not given.
+    """
     split = load_split(place, "test")
     device = choose_device()
-    model, info = load_network(place.network(network) / "network.pt")
+    model, info = load_network(place.network(network) / part / "network.pt")
     chosen = subset(split.index, evaluation.samples, evaluation.seed)
     x = torch.from_numpy(split.x[chosen]).to(device).float().div_(split.levels)
     y = torch.from_numpy(split.y[chosen]).to(device)
@@ -304,17 +307,6 @@ def _tell(bar: Progress, begun: int, state: suite.Progress) -> None:
         eps=f"{state.low:.3g}" + (f" to {state.high:.3g}" if state.high > state.low else ""),
         broken=f"{state.broken}/{state.tried}",
     )
-
-
-def result_key(place: Place, network: str, *settings: Any) -> str:
-    """Fingerprint of all that a table of verdicts depends on."""
-    root = Path(__file__).parent.parent
-    code = [Path(__file__)]
-    for folder in ("attacks", "models", "custom"):
-        code += sorted((root / folder).rglob("*.py"))
-    weights = place.network(network) / "network.pt"
-    machine = (torch.__version__, choose_device().type)
-    return fingerprint(load_checksum(place), weights, *settings, *machine, *code)
 
 
 def run_record(

@@ -6,6 +6,8 @@ budgets, so that it can be compared with the attacks, and at larger ones where t
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +16,8 @@ from attacks.registry import NOISE, Attacker
 
 from .base.errors import UserError
 from .base.store import Place, replace_folder, write_json, write_npz
-from .measure import Cascade, load_images, measure, result_key, run_record
+from .measure import Cascade, load_images, measure, run_record
+from .per_seed import judge_each_seed
 from .verify import check_witnesses
 
 if TYPE_CHECKING:
@@ -24,11 +27,38 @@ if TYPE_CHECKING:
 def run(place: Place, config: Config, network: str, suite: str) -> None:
     """Perturb `network`'s test images at random in the norm of `suite`; write the verdicts.
 
+    The weights of every seed are judged, on the same noise.
+
     Raises:
         UserError: if the model cannot be judged.
     """
     norm = config.suites[suite].norm
     grid = sorted({*config.suites[suite].eps, *config.noise.eps[norm]})
+    asked = config.evaluation
+    shape = [asked.samples, asked.seed, asked.slots, asked.precision, asked.draws]
+    judge_each_seed(
+        place,
+        f"noise {network} {suite}",
+        network,
+        place.noise(network, suite),
+        [norm, grid, config.noise.model_dump(), shape],
+        partial(_noise, place, config, network, suite, grid),
+    )
+
+
+def _noise(
+    place: Place,
+    config: Config,
+    network: str,
+    suite: str,
+    grid: list[float],
+    label: str,
+    part: str,
+    key: str,
+    target: Path,
+) -> None:
+    """Perturb at random what the weights in `part` of the network's folder read; write `target`."""
+    norm = config.suites[suite].norm
     seed = config.evaluation.seed
     draws = config.noise.draws
     kinds = [kind for kind in config.noise.kinds if norm in NOISE[kind].norms]
@@ -43,17 +73,14 @@ def run(place: Place, config: Config, network: str, suite: str) -> None:
         cascades += [Cascade([one], [eps], len(attackers)) for eps in grid]
         cascades += [Cascade([many], grid, len(attackers) + 1)]
         attackers += [one, many]
-    images = load_images(place, config.evaluation, network)
-    asked = config.evaluation
-    shape = [asked.samples, seed, asked.slots, asked.precision, asked.draws]
-    key = result_key(place, network, norm, grid, config.noise.model_dump(), shape)
-    measured = measure(place, f"noise {network} {suite}", images, cascades, norm, seed, key)
+    images = load_images(place, config.evaluation, network, part)
+    measured = measure(place, label, images, cascades, norm, seed, key)
     names = np.array([attacker.label for attacker in attackers])
     witnesses = measured.witnesses | {"attack_names": names, "norm": np.array(norm)}
     refuted = check_witnesses(images, witnesses)
     if refuted:
-        raise UserError(f"noise {network} {suite}: witnesses do not hold: {refuted[:5]}")
-    with replace_folder(place.noise(network, suite)) as folder:
+        raise UserError(f"{label}: witnesses do not hold: {refuted[:5]}")
+    with replace_folder(target) as folder:
         write_npz(
             folder / "verdicts.npz",
             **measured.rows,

@@ -1,13 +1,16 @@
-"""Stage `train@network`: the weights of a network and the history of its training."""
+"""Stage `train@network`: for each seed, weights of a network and the history of its training."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from .base.device import choose_device, describe
+from .base.kept import kept_pieces
 from .base.networks import new_network, parameters, save_network
+from .base.seeds import write_seeds, write_trained
 from .base.splits import load_split
 from .base.store import Place, replace_folder, write_json
 from .base.versions import versions
@@ -19,14 +22,37 @@ if TYPE_CHECKING:
 
 
 def run(place: Place, config: Config, network: str) -> None:
-    """Train one network and write artifacts/networks/<name>/.
+    """Train one network with each of its seeds and write artifacts/networks/<name>/.
+
+    A seed that was trained before is not trained again: recipe, data and code are the same.
 
     Raises:
         UserError: if the loss is not finite; nothing is written then.
     """
     recipe = config.recipe_of(network)
-    train, validation = load_split(place, "train"), load_split(place, "validation")
     device = choose_device()
+    keys = {
+        str(seed): training_key(place, recipe.seeded(seed), device, Path(__file__))
+        for seed in recipe.seeds
+    }
+
+    def make(seed: str, folder: Path) -> None:
+        name = f"train {network}" + (f", seed {seed}" if len(keys) > 1 else "")
+        _train(place, network, name, recipe.seeded(int(seed)), device, folder)
+
+    with (
+        kept_pieces(place, f"train-{network}", keys, make) as made,
+        replace_folder(place.network(network)) as folder,
+    ):
+        write_seeds(folder, made)
+        write_trained(folder, recipe.seeds)
+
+
+def _train(
+    place: Place, network: str, name: str, recipe: Recipe, device: torch.device, target: Path
+) -> None:
+    """Train with the recipe's one seed, and write weights and history into the folder `target`."""
+    train, validation = load_split(place, "train"), load_split(place, "validation")
     keys = f"networks.{network}"
     model, settings = new_network(recipe, train, keys)
     checkpoint = _checkpoint(place, network, recipe, device)
@@ -36,12 +62,12 @@ def run(place: Place, config: Config, network: str) -> None:
         validation,
         recipe,
         device=device,
-        name=f"train {network}",
+        name=name,
         keys=keys,
         checkpoint=checkpoint,
     )
     chosen = fitted.history[fitted.selected_epoch - 1]
-    with replace_folder(place.network(network)) as folder:
+    with replace_folder(target) as folder:
         save_network(folder / "network.pt", model, settings)
         write_json(
             folder / "training.json",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from attacks.registry import TRANSFORMATIONS
 from attacks.verdict import BROKEN, TOLERANCE, judge
 
 from .base.errors import UserError
+from .base.seeds import trained
 from .base.store import Place, read_npz
 from .measure import PART, Images, load_images
 
@@ -21,26 +23,31 @@ if TYPE_CHECKING:
 
 
 def run(place: Place, config: Config) -> None:
-    """Re-check the witnesses of every network, suite and noise; print one line for each.
+    """Re-check the witnesses of every network, seed, suite and noise; print one line for each.
 
     Raises:
         UserError: if a witness does not hold or a broken example has none, naming them.
     """
     failures = []
     for network in config.networks:
-        images = load_images(place, config.evaluation, network)
-        for suite in config.suites:
-            for stage in ("attack", "noise"):
-                folder = place.attack if stage == "attack" else place.noise
-                witnesses = read_npz(folder(network, suite) / "witnesses.npz")
-                verdicts = read_npz(folder(network, suite) / "verdicts.npz")
-                refuted = check_witnesses(images, witnesses) + _missing(verdicts, witnesses)
-                count = len(witnesses["index"])
-                told = f"{len(refuted)} do not" if refuted else "all hold"
-                print(f"{stage} {network} {suite}: {count} witnesses, {told}")
-                failures += [f"{stage} {network} {suite}: {reason}" for reason in refuted]
+        for seed, part in trained(place, network).items():
+            images = load_images(place, config.evaluation, network, part)
+            for suite in config.suites:
+                for stage, at in (("attack", place.attack), ("noise", place.noise)):
+                    name = f"{stage} {network} {suite}" + (f" seed {seed}" if part else "")
+                    folder = at(network, suite) / part
+                    failures += [f"{name}: {reason}" for reason in _refuted(folder, images, name)]
     if failures:
         raise UserError("these witnesses do not hold:\n" + "\n".join(failures))
+
+
+def _refuted(folder: Path, images: Images, name: str) -> list[str]:
+    """What does not hold among the results in `folder`; prints a line."""
+    witnesses, verdicts = (read_npz(folder / f"{each}.npz") for each in ("witnesses", "verdicts"))
+    refuted = check_witnesses(images, witnesses) + _missing(verdicts, witnesses)
+    told = f"{len(refuted)} do not" if refuted else "all hold"
+    print(f"{name}: {len(witnesses['index'])} witnesses, {told}")
+    return refuted
 
 
 def _missing(verdicts: Mapping[str, np.ndarray], witnesses: Mapping[str, np.ndarray]) -> list[str]:

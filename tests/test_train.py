@@ -258,7 +258,8 @@ def place(tmp_path: Path) -> Place:
 def test_the_stage_writes_weights_that_load_again(place: Place) -> None:
     stage.run(place, OneNetwork(epochs=4), "net")  # type: ignore[arg-type]
     folder = place.network("net")
-    assert sorted(path.name for path in folder.iterdir()) == ["network.pt", "training.json"]
+    names = ["network.pt", "seeds.json", "training.json"]
+    assert sorted(path.name for path in folder.iterdir()) == names
     record = json.loads((folder / "training.json").read_text())
     assert record["network"] == "net" and len(record["history"]) == 4
     assert record["selected_epoch"] == 4 and record["recipe"]["epochs"] == 4

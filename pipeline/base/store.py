@@ -69,6 +69,11 @@ class Place:
         """Checkpoints of unfinished work; never tracked, safe to delete."""
         return self.folder / ".work"
 
+    @property
+    def kept(self) -> Path:
+        """Finished pieces of stages (see `kept`); never tracked, safe to delete."""
+        return self.folder / ".kept"
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically, creating its folder."""
