@@ -172,6 +172,21 @@ def test_the_report_lies_in_one_parent_run_and_follows_its_changes(place: Place)
     assert len(runs()) == 2
 
 
+def test_artifacts_can_be_left_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    reports: list[list[Path]] = []
+
+    def watched(*given: Any) -> list[str]:
+        reports.append(given[4])
+        return []
+
+    monkeypatch.setattr(track, "_sync", watched)
+    for artifacts in (True, False):
+        asked = config()
+        asked.tracking.artifacts = artifacts
+        track.run(place, asked)
+    assert place.reports / "index.html" in reports[0] and reports[1] == []
+
+
 def test_a_second_sync_creates_nothing_and_does_not_import_mlflow(place: Place) -> None:
     track.run(place, config())
     before = Path("mlflow.db").read_bytes()

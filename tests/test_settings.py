@@ -1,0 +1,361 @@
+"""Every key of params.yaml is read: a changed value changes something, or is refused.
+
+Rule 5 of the design calls some settings neutral: how a result is computed must not change it. They
+are in the table as such, and a change of theirs is tested to change nothing.
+
+To add a key, add a line to TABLE; without one the test fails. A line says which outcome another
+value changes, and what must stand beside it for the key to matter:
+
+    "recipe.lr": Changes("training", 0.05)
+    "recipe.lr_decay": Changes("training", 0.1, beside={"recipe.schedule": "inverse", ...})
+    "evaluation.x": Neutral("verdicts", 3)
+    "data.x": Refused(3, "data.x: only")          # where no other value can be taken
+    "tracking.x": Elsewhere("test_track.py", "test_that_proves_it")
+
+`*` in a key stands for a name; HERE says which one is changed. The outcomes are the functions of
+`Outcomes`: small runs of the real stages, each run once for the same parameters. What a run
+measures of itself (seconds, rates) is left out.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from pydantic import BaseModel
+
+from pipeline import attack, data, memorize, noise, train
+from pipeline.base.config import Config, ConfigError, load
+from pipeline.base.networks import new_network
+from pipeline.base.store import Place, read_json, read_npz
+from pipeline.report import results, tables
+from pipeline.report.measures import measures
+from pipeline.training.fit import fit
+from training import CPU, made_up
+
+ROOT = Path(__file__).parent.parent
+TESTS = Path(__file__).parent
+TRAIN = made_up(96)
+# Nearly all noise, so that the best epoch is not the last.
+_HARD = made_up(40, seed=1)
+_NOISE = np.random.default_rng(0).integers(0, 256, _HARD.x.shape)
+VALIDATION = dataclasses.replace(_HARD, x=(0.25 * _HARD.x + 0.75 * _NOISE).astype(np.uint8))
+UNSURE = ("seconds",)  # differ from run to run
+
+
+@dataclass(frozen=True)
+class Changes:
+    outcome: str
+    value: Any
+    beside: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Neutral(Changes):
+    pass
+
+
+@dataclass(frozen=True)
+class Refused:
+    value: Any
+    told: str
+    beside: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    file: str
+    test: str
+
+
+Line = Changes | Refused | Elsewhere
+
+PLAIN: dict[str, Any] = {"plain": {}}
+PGD = {"recipe.adversarial": {"norm": "linf", "eps": 0.1, "steps": 2}}
+
+TABLE: dict[str, Line] = {
+    "data.name": Changes("split", "folder", {"data.root": "one"}),
+    "data.root": Changes("split", "two", {"data.name": "folder", "data.root": "one"}),
+    "data.validation": Changes("split", 0.2),
+    "data.test": Changes("split", 0.3),
+    "data.samples": Changes("split", 50),
+    "data.seed": Changes("split", 1),
+    "recipe.architecture": Changes("training", "linear"),
+    "recipe.settings": Changes("training", {"activation": "elu"}),
+    "recipe.initialization": Changes("training", "he"),
+    "recipe.epochs": Changes("training", 2),
+    "recipe.batch_size": Changes("training", 16),
+    "recipe.optimizer": Changes("training", "rmsprop", {"recipe.nesterov": False}),
+    "recipe.lr": Changes("training", 0.05),
+    "recipe.momentum": Changes("training", 0.8),
+    "recipe.nesterov": Changes("training", False),
+    "recipe.schedule": Changes("training", "constant"),
+    "recipe.warm_up": Changes("training", 0.5),
+    "recipe.lr_decay": Changes(
+        "training", 0.5, {"recipe.schedule": "inverse", "recipe.epochs": 2, "recipe.lr_decay": 0.1}
+    ),
+    "recipe.lr_milestones": Changes(
+        "training",
+        [0.8],
+        {"recipe.schedule": "step", "recipe.lr_decay": 0.1, "recipe.lr_milestones": [0.3]},
+    ),
+    "recipe.loss": Changes("training", "hinge"),
+    "recipe.label_smoothing": Changes("training", 0.1),
+    "recipe.weight_decay": Changes("training", 0.01),
+    "recipe.l1_penalty": Changes("training", 0.01),
+    "recipe.dropout": Changes("training", 0.3),
+    "recipe.augmentation": Changes("training", "heavier"),
+    "recipe.flip": Changes("training", True, {"recipe.augmentation": "light"}),
+    "recipe.adversarial.norm": Changes("training", "l2", PGD),
+    "recipe.adversarial.eps": Changes("training", 0.05, PGD),
+    "recipe.adversarial.steps": Changes("training", 3, PGD),
+    "recipe.adversarial.warm_up": Changes("training", 0.5, PGD),
+    "recipe.select": Changes("training", "best", {"recipe.epochs": 6}),
+    "recipe.patience": Changes(
+        "training", 1, {"recipe.epochs": 8, "recipe.schedule": "constant", "recipe.select": "best"}
+    ),
+    "recipe.seeds": Changes("training", [1]),
+    "networks": Changes("training", {"plain": {"lr": 0.05}}),
+    "suites.*.norm": Changes("verdicts", "l2"),
+    "suites.*.eps": Changes("verdicts", [0.15, 0.2]),
+    "suites.*.attacks": Changes("verdicts", [{"attack": "pgd", "steps": 3}]),
+    "suites.*.levels": Changes("verdicts", 17, {"suites.*.eps": [0.125], "headline.eps": 0.125}),
+    "noise.kinds": Changes("noise", ["uniform"]),
+    "noise.draws": Changes("noise", 3),
+    "noise.eps": Changes("noise", {"linf": [0.7], "l2": [2.0]}),
+    "memorize.networks": Changes(
+        "metrics", ["plain", "other"], {"networks": {**PLAIN, "other": {}}}
+    ),
+    "memorize.samples": Changes("memorized", 40),
+    "memorize.epochs": Changes("memorized", 2),
+    "memorize.batch_size": Changes("memorized", 16),
+    "memorize.lr": Changes("memorized", 0.01),
+    "memorize.seed": Changes("memorized", 1),
+    "memorize.corruptions.*.kind": Changes("memorized", "gaussian"),
+    "memorize.corruptions.*.fraction": Changes("memorized", 0.5),
+    "headline.suite": Changes("metrics", "l2"),
+    "headline.eps": Changes("metrics", 0.3),
+    "evaluation.samples": Changes("verdicts", 6),
+    "evaluation.seed": Changes("verdicts", 1),
+    # Part of the compute shape, so that it is recorded, and no verdict may hang on it.
+    "evaluation.slots": Changes("cost", 4),
+    "evaluation.precision": Changes("cost", "bf16"),
+    "evaluation.draws": Elsewhere(
+        "test_stages.py", "test_a_network_that_answers_at_random_is_judged_by_majority"
+    ),
+    "evaluation.diagnosis": Changes("verdicts", 0),
+    "tracking.artifacts": Elsewhere("test_track.py", "test_artifacts_can_be_left_out"),
+}
+
+HERE: dict[str, list[str | int]] = {"suites": ["linf"], "corruptions": ["labels", 0]}
+
+
+def small() -> dict[str, Any]:
+    """The shipped parameters, cut down until each stage takes a fraction of a second."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["data"]["samples"] = 100
+    params["recipe"]["epochs"] = 1
+    params["networks"] = PLAIN
+    attacks = [{"attack": "fgsm"}, {"attack": "pgd", "steps": 2}]
+    params["suites"] = {
+        "linf": {"norm": "linf", "eps": [0.15, 0.3], "attacks": attacks},
+        "l2": {"norm": "l2", "eps": [0.15, 0.3], "attacks": attacks},
+    }
+    params["noise"] = {"kinds": ["corners", "uniform"], "draws": 2}
+    params["noise"]["eps"] = {"linf": [0.8], "l2": [2.0]}
+    params["memorize"] |= {"epochs": 1, "networks": ["plain"]}
+    params["memorize"]["corruptions"] = {"labels": [{"kind": "labels", "fraction": 1.0}]}
+    params["evaluation"] |= {"samples": 12, "slots": 8, "diagnosis": 8}
+    return params
+
+
+def changed(params: dict[str, Any], edits: dict[str, Any]) -> dict[str, Any]:
+    """`params` with other values at these keys."""
+    params = copy.deepcopy(params)
+    for key, value in edits.items():
+        way: list[str | int] = []
+        for part in key.split("."):
+            way += HERE[str(way[-1])] if part == "*" else [part]
+        place: Any = params
+        for part in way[:-1]:
+            place = place[part]
+        place[way[-1]] = value
+    if params["memorize"]["corruptions"]["labels"][0]["kind"] != "labels":
+        del params["memorize"]["corruptions"]["labels"][0]["fraction"]
+    return params
+
+
+def digest(value: Any) -> str:
+    """Of numbers, names and arrays; without what a run measures of itself."""
+    found = hashlib.sha256()
+
+    def add(item: Any) -> None:
+        if isinstance(item, dict):
+            for name in sorted(item):
+                if name not in UNSURE:
+                    found.update(str(name).encode())
+                    add(item[name])
+        elif isinstance(item, np.ndarray):
+            found.update(f"{item.dtype.str}{item.shape}".encode() + item.tobytes())
+        elif isinstance(item, list | tuple):
+            for part in item:
+                add(part)
+        else:
+            found.update(repr(item).encode())
+
+    add(value)
+    return found.hexdigest()
+
+
+class Outcomes:
+    """What each stage leaves, for any parameters; data and weights are those of `small`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.known: dict[str, str] = {}
+        self.grid: dict[str, Any] = {}
+        for number, root in enumerate(("one", "two")):
+            write_images(folder / root, seed=number)
+        config, place = self.read(small())
+        data.run(place, config)
+        train.run(place, config, "plain")
+
+    def read(self, params: dict[str, Any]) -> tuple[Config, Place]:
+        path = self.folder / "params.yaml"
+        if params["data"]["root"]:
+            params = changed(params, {"data.root": str(self.folder / params["data"]["root"])})
+        path.write_text(yaml.safe_dump(params))
+        return load(path), Place.of(path)
+
+    def of(self, outcome: str, params: dict[str, Any]) -> str:
+        key = json.dumps([outcome, params], sort_keys=True)
+        if key not in self.known:
+            config, place = self.read(params)
+            self.known[key] = digest(getattr(self, outcome)(config, place))
+        return self.known[key]
+
+    def split(self, config: Config, place: Place) -> Any:
+        source = data.load_source(config.data.name, config.data.root)
+        asked = config.data.model_dump(exclude={"name", "root"})
+        return {part: [found.x, found.y] for part, found in data.split(source, **asked).items()}
+
+    def training(self, config: Config, place: Place) -> Any:
+        # Not what is recorded of the recipe: that would differ though nothing read the key.
+        recipe = config.recipe_of("plain")
+        model, _ = new_network(recipe, TRAIN, "k")
+        fitted = fit(model, TRAIN, VALIDATION, recipe, device=CPU, name="test", keys="k")
+        weights = [tensor.numpy() for tensor in model.state_dict().values()]
+        return fitted.history, fitted.selected_epoch, weights
+
+    def verdicts(self, config: Config, place: Place) -> Any:
+        attack.run(place, config, "plain", "linf")
+        return [read_npz(path) for path in sorted(place.attack("plain", "linf").glob("*.npz"))]
+
+    def cost(self, config: Config, place: Place) -> Any:
+        attack.run(place, config, "plain", "linf")
+        return read_json(place.attack("plain", "linf") / "run.json")
+
+    def noise(self, config: Config, place: Place) -> Any:
+        noise.run(place, config, "plain", "linf")
+        return read_npz(place.noise("plain", "linf") / "verdicts.npz")
+
+    def memorized(self, config: Config, place: Place) -> Any:
+        memorize.run(place, config, "plain", "labels")
+        return read_json(place.memorize("plain", "labels"))
+
+    def metrics(self, config: Config, place: Place) -> Any:
+        grid = config.model_dump(exclude={"headline"})
+        if grid != self.grid:  # the report alone reads which number is the headline
+            for network in config.networks:
+                if not place.network(network).exists():
+                    train.run(place, config, network)
+                for suite in config.suites:
+                    attack.run(place, config, network, suite)
+                    noise.run(place, config, network, suite)
+            for network in config.memorize.networks:
+                memorize.run(place, config, network, "labels")
+            self.grid = grid
+        loaded = results.load(place, config)
+        head = config.headline
+        return tables.metrics(loaded, measures(loaded), head.suite, head.eps), loaded.memorize
+
+
+def write_images(folder: Path, seed: int) -> None:
+    """A folder of two classes of 8x8 images."""
+    draw = np.random.default_rng(seed)
+    for number in range(24):
+        path = folder / ("test", "train")[number % 2] / "ab"[number // 2 % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, (8, 8), dtype=np.uint8)).save(path)
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcomes]:
+    with pytest.MonkeyPatch.context() as patch:
+        # They read the seed alone, and take ten times as long as all the rest of the stage.
+        patch.setattr(attack, "fooling_images", lambda *_: {})
+        yield Outcomes(tmp_path_factory.mktemp("settings"))
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every key of the schema that holds a value; `*` for a name that the user chooses."""
+    for name, schema in model.model_fields.items():
+        inner, named = _inside(schema.annotation)
+        key = f"{prefix}{name}"
+        if inner is None:
+            yield key
+        else:
+            yield from keys(inner, f"{key}.*." if named else f"{key}.")
+
+
+def _inside(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model within a type such as `dict[Name, Suite]`, and whether under a name."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    named = getattr(annotation, "__origin__", None) in (dict, list)
+    for part in get_args(annotation):
+        found, deeper = _inside(part)
+        if found is not None:
+            return found, named or deeper
+    return None, False
+
+
+@pytest.mark.parametrize("key", list(keys(Config)))
+def test_a_changed_setting_changes_what_it_should(key: str, outcomes: Outcomes) -> None:
+    line = TABLE.get(key)
+    assert line is not None, f"{key}: say in TABLE of {__file__} what another value changes"
+    if isinstance(line, Elsewhere):
+        assert f"def {line.test}(" in (TESTS / line.file).read_text()
+        return
+    before = changed(small(), line.beside)
+    after = changed(before, {key: line.value})
+    assert after != before
+    if isinstance(line, Refused):
+        outcomes.read(before)
+        with pytest.raises(ConfigError, match=line.told):
+            outcomes.read(after)
+        return
+    same = outcomes.of(line.outcome, before) == outcomes.of(line.outcome, after)
+    assert same == isinstance(line, Neutral)
+
+
+def test_the_table_holds_no_key_that_is_gone() -> None:
+    assert set(TABLE) <= set(keys(Config))
+
+
+def test_an_outcome_is_the_same_when_nothing_is_changed(outcomes: Outcomes) -> None:
+    """Else every change would seem to change something."""
+    for outcome in ("split", "training", "verdicts", "cost", "noise", "memorized"):
+        first = outcomes.of(outcome, small())
+        outcomes.known.clear()
+        assert outcomes.of(outcome, small()) == first, outcome
