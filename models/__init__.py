@@ -2,8 +2,7 @@
 
 Importing this package does not import torch, so that a configuration can be checked quickly.
 To add an architecture: write a builder `(shape, classes, dropout, *, settings) -> nn.Module` in
-a module of this folder, add an entry to `ARCHITECTURES`, and its parameter counts to
-tests/test_models.py.
+a module of this folder, and add an entry with its parameter counts to table.py.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .architectures import ARCHITECTURES, Architecture, problems
+from .architecture import Architecture
+from .table import ARCHITECTURES
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ARCHITECTURES", "Architecture", "build", "problems"]
+__all__ = ["ARCHITECTURES", "Architecture", "build"]
 
 
 def build(
@@ -46,12 +46,13 @@ def build(
         raise ValueError(f"unknown architecture {name!r}; known: {', '.join(ARCHITECTURES)}")
     architecture = ARCHITECTURES[name]
     channels, height, width = shape
-    wrong = problems(name, settings, dropout, (height, width))
+    wrong = architecture.problems(settings, dropout, (height, width))
     if wrong:
         raise ValueError("; ".join(f"{key}: {reason}" for key, reason in wrong))
     from .normalize import normalized
 
-    builder = getattr(import_module(architecture.module), architecture.builder)
+    module, function = architecture.builder.split(":")
+    builder = getattr(import_module(f"{__name__}.{module}"), function)
     network: nn.Module = builder(
         (channels, height, width),
         classes,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from attacks import registry
-from models import ARCHITECTURES, problems
+from models import ARCHITECTURES
 
 from .recipe_errors import recipe_errors
 
@@ -162,7 +162,7 @@ def _architecture_errors(raw: dict[str, Any]) -> list[str]:
         if architecture not in ARCHITECTURES:
             continue  # told by the schema
         dropout = next(iter(_numbers([chosen.get("dropout")])), 0.0)
-        for key, reason in problems(architecture, settings, dropout, size):
+        for key, reason in ARCHITECTURES[architecture].problems(settings, dropout, size):
             section = f"networks.{name}" if key.split(".")[0] in own else "recipe"
             errors.append(f"{section}.{key}: {reason}")
     return errors

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models import ARCHITECTURES, build, problems
+from models import ARCHITECTURES, build
 from models.initialization import initialize
 
 from .errors import UserError
@@ -41,8 +41,8 @@ def new_network(recipe: Recipe, train: Split, keys: str) -> tuple[nn.Module, dic
     It is normalized by the mean and deviation of the training images. The weights follow from
     the recipe's seed. UserError, naming the key, if the architecture cannot take the images.
     """
-    size = train.shape[1:]
-    wrong = problems(recipe.architecture, recipe.settings, recipe.dropout, (size[0], size[1]))
+    architecture, size = ARCHITECTURES[recipe.architecture], train.shape[1:]
+    wrong = architecture.problems(recipe.settings, recipe.dropout, (size[0], size[1]))
     if wrong:
         raise UserError("\n".join(f"{keys}.{key}: {reason}" for key, reason in wrong))
     # By histogram: exact, and without a copy of the whole data set in float64.
@@ -59,7 +59,7 @@ def new_network(recipe: Recipe, train: Split, keys: str) -> tuple[nn.Module, dic
         "classes": len(train.classes),
         "settings": {
             # Written out, so that the file is read alike should a default ever change.
-            **ARCHITECTURES[recipe.architecture].filled(recipe.settings),
+            **architecture.filled(recipe.settings),
             "dropout": recipe.dropout,
             "mean": [round(mean, 4) for mean in means],
             "std": [round(max(spread, 1e-3), 4) for spread in spreads],  # a channel may be blank

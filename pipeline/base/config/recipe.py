@@ -35,7 +35,7 @@ class Adversarial(Strict):
 class Recipe(Strict):
     architecture: Annotated[str, AfterValidator(one_of(ARCHITECTURES))]
     settings: dict[str, Any]
-    """of the architecture; checked against it in `consistency`"""
+    """of the architecture, which checks them"""
     initialization: Literal["default", "xavier", "he"]
     epochs: Count
     batch_size: Count
