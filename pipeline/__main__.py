@@ -14,8 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .base.errors import UserError
+
+if TYPE_CHECKING:
+    from .base.config import Config
 
 # Command: module, function, names it takes, help. Modules are imported when they run.
 COMMANDS: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -81,7 +85,7 @@ def _run(options: argparse.Namespace) -> None:
 
     config, place = load(options.params), Place.of(options.params)
     if options.command == "check-config":
-        return None
+        return _warn(options.params, config)
     if options.command == "summary":
         from .report.summary import headline_lines
 
@@ -95,8 +99,17 @@ def _run(options: argparse.Namespace) -> None:
         known = known.corruptions if kind == "corruption" else known
         if name not in known:
             raise UserError(f"{options.params}: no {kind} {name!r}; there are {', '.join(known)}")
+    if options.command == "train":
+        _warn(options.params, config, options.network)
     importlib.import_module(f".{module}", __package__).run(place, config, *given)
     return None
+
+
+def _warn(params: str, config: Config, network: str | None = None) -> None:
+    from .base.recipe_warnings import recipe_warnings
+
+    for line in recipe_warnings(config, network):
+        print(f"warning: {params}: {line}", file=sys.stderr)
 
 
 def _die_with_parent() -> None:

@@ -314,6 +314,28 @@ CONTRADICTIONS = [
     (_network(loss="hinge", label_smoothing=0.1), ["networks.own.label_smoothing", "hinge"]),
     (_network(flip=True), ["networks.own.flip", "augmentation is none"]),
     (_network(patience=3), ["networks.own.patience", "select: best"]),
+    (
+        _network(augmentation={"scheme": "light", "mixup": 0.4}, loss="hinge"),
+        ["networks.own.augmentation.mixup", "hinge"],
+    ),
+    (
+        _network(augmentation={"scheme": "light", "color": 0.4}),
+        ["networks.own.augmentation.color", "grey"],
+    ),
+    (
+        _network(augmentation={"scheme": "light", "cutout": 8}),
+        ["networks.own.augmentation.cutout", "8x8", "at most 7"],
+    ),
+    (
+        _network(augmentation={"scheme": "light", "crop": 9}),
+        ["networks.own.augmentation.crop", "at most 7"],
+    ),
+    (_network(augmentation="lite"), ["networks.own.augmentation", "'light'", "'lite'"]),
+    (
+        _network(augmentation={"scheme": "light", "cutuot": 3}),
+        ["networks.own.augmentation.cutuot", "did you mean 'cutout'?"],
+    ),
+    (_network(augmentation={"cutout": 3}), ["networks.own.augmentation.scheme: missing"]),
     (_set("recipe", "optimizer")("adam"), ["recipe.momentum: no network", "recipe.nesterov"]),
     (_set("recipe", "optimizer")("adm"), ["recipe.optimizer", "'adamw'"]),
     (_set("recipe", "lr_decay")(0.5), ["recipe.lr_decay: no network"]),
@@ -334,4 +356,21 @@ def test_what_a_network_inherits_and_cannot_use_is_no_error(check) -> None:
     assert check(_network(optimizer="adam", lr=0.003)) == (0, "")
     assert check(_network(loss="hinge")) == (0, "")
     assert check(_network(schedule="inverse", lr_decay=0.5, warm_up=0.1)) == (0, "")
-    assert check(_network(patience=2, select="best", adversarial=None)) == (0, "")
+    stop = {"patience": 2, "select": "best", "schedule": "constant"}
+    assert check(_network(**stop)) == (0, "")
+    own = {"scheme": "none", "crop": 2, "mixup": 0.2}
+    assert check(_network(augmentation=own)) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        ({"augmentation": "light", "flip": True}, ["networks.own.flip", "digits"]),
+        ({"patience": 3, "select": "best"}, ["networks.own.patience", "one_cycle"]),
+    ],
+)
+def test_what_is_doubtful_is_said_and_done(check, own, told) -> None:
+    code, message = check(_network(**own))
+    assert code == 0 and message.startswith("warning: ")
+    for part in told:
+        assert part in message

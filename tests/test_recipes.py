@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.base.errors import UserError
 from pipeline.base.networks import new_network
 from pipeline.training.fit import Fitted, fit
 from pipeline.training.losses import loss_of
@@ -167,3 +168,22 @@ def test_early_stopping_of_adversarial_training_begins_when_eps_has_risen() -> N
     assert len(fitted.history) >= 8
     told = [row["validation_robust_acc"] for row in fitted.history[6:]]
     assert max(told[:-1]) >= told[-1]
+
+
+def test_an_augmentation_that_the_images_cannot_take_is_told_before_training() -> None:
+    """Where the images of a folder were not known when the configuration was checked."""
+    with pytest.raises(UserError) as error:
+        trained(augmentation={"scheme": "light", "color": 0.5, "cutout": 8})
+    assert "k.augmentation.color: the images are grey" in str(error.value)
+    assert "k.augmentation.cutout: 8 pixels" in str(error.value)
+
+
+def test_mixup_cutout_and_label_smoothing_learn_together_and_under_attack() -> None:
+    for adversarial in (None, {"norm": "l2", "eps": 0.3, "steps": 2}):
+        fitted = trained(
+            epochs=8,
+            augmentation={"scheme": "none", "cutout": 2, "mixup": 0.4},
+            label_smoothing=0.1,
+            adversarial=adversarial,
+        )
+        assert fitted.history[-1]["validation_acc"] > 0.95

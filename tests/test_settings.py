@@ -114,8 +114,31 @@ TABLE: dict[str, Line] = {
     "recipe.weight_decay": Changes("training", 0.01),
     "recipe.l1_penalty": Changes("training", 0.01),
     "recipe.dropout": Changes("training", 0.3),
-    "recipe.augmentation": Changes("training", "heavier"),
     "recipe.flip": Changes("training", True, {"recipe.augmentation": "light"}),
+    **{
+        f"recipe.augmentation.{name}": Changes(
+            "training", value, {"recipe.augmentation": {"scheme": "light"}}
+        )
+        for name, value in {
+            "scheme": "heavier",
+            "shift": 0.2,
+            "crop": 1,
+            "rotation": 10,
+            "shear": 0.1,
+            "zoom": 0.1,
+            "stretch": 0.1,
+            "lens": 0.1,
+            "elastic": 0.1,
+            "brightness": 0.1,
+            "contrast": 0.1,
+            "cutout": 3,
+            "mixup": 0.4,
+        }.items()
+    },
+    # Grey images have no colour; that it is read where there is one: test_augment.py.
+    "recipe.augmentation.color": Refused(
+        0.5, "augmentation.color", {"recipe.augmentation": {"scheme": "light"}}
+    ),
     "recipe.adversarial.norm": Changes("training", "l2", PGD),
     "recipe.adversarial.eps": Changes("training", 0.05, PGD),
     "recipe.adversarial.steps": Changes("training", 3, PGD),

@@ -46,8 +46,10 @@ def cross_errors(raw: dict[str, Any]) -> list[str]:
         for name in _listed(_mapping(raw, "memorize").get("networks"))
         if isinstance(name, str) and name not in _mapping(raw, "networks")
     ]
+    data_set = _data_set(raw)
+    shape = data_set.shape if data_set else None
     errors += _architecture_errors(raw) + _headline_errors(raw) + _count_errors(raw)
-    return errors + _suite_errors(raw) + _training_errors(raw) + recipe_errors(raw)
+    return errors + _suite_errors(raw) + _training_errors(raw) + recipe_errors(raw, shape)
 
 
 def _headline_errors(raw: dict[str, Any]) -> list[str]:

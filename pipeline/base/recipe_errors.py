@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .augmentation_errors import augmentation_errors
+
 Raw = dict[str, Any]
 
 
@@ -69,13 +71,17 @@ USES = (
         "flip",
         False,
         lambda recipe: recipe.get("augmentation") != "none",
-        "it mirrors images in augmentation, and augmentation is none; write false",
+        "it mirrors images in augmentation, and augmentation is none; write false, or "
+        "augmentation: {scheme: none} to mirror and do nothing else",
     ),
 )
 
 
-def recipe_errors(raw: Raw) -> list[str]:
-    """One line for each setting of a recipe that contradicts another, or that nothing reads."""
+def recipe_errors(raw: Raw, shape: tuple[int, int, int] | None) -> list[str]:
+    """One line for each setting of a recipe that contradicts another, or that nothing reads.
+
+    `shape` is that of the images, None if it is not known yet.
+    """
     defaults, networks = raw.get("recipe"), raw.get("networks")
     if not isinstance(defaults, dict) or not isinstance(networks, dict):
         return []
@@ -92,6 +98,8 @@ def recipe_errors(raw: Raw) -> list[str]:
             return f"networks.{name}.{mine[0]}" if mine else f"recipe.{names[0]}"
 
         errors += list(_contradictions(recipe, key))
+        for part, reason in augmentation_errors(recipe, shape):
+            errors.append(f"{key('augmentation')}.{part}: {reason}")
     return list(dict.fromkeys(errors))
 
 

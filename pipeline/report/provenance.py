@@ -35,7 +35,7 @@ def recipes(results: Results) -> Table:
                 str(recipe.get("architecture", "")),
                 wording.thousands(info["parameters"]),
                 str(recipe.get("epochs", "")),
-                str(recipe.get("augmentation", "none")),
+                wording.augmentation(recipe.get("augmentation", "none")),
                 f"{recipe.get('weight_decay', 0):g}",
                 f"{recipe.get('dropout', 0):g}",
                 f"{wording.norm(against['norm'])} {against['eps']:.4g}, {against['steps']} steps"

@@ -127,7 +127,7 @@ def regularizers(recipe: dict[str, Any]) -> str:
         if recipe.get(name)
     ]
     if recipe.get("augmentation", "none") != "none":
-        told.append(f"{recipe['augmentation']} augmentation")
+        told.append(f"{wording.augmentation(recipe['augmentation'])} augmentation")
     if recipe.get("adversarial"):
         told.append("adversarial training")
     return ", ".join(told) or "no regularization"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .statistics import Accuracy, Estimate
 
@@ -201,3 +201,11 @@ def count(n: int, noun: str) -> str:
 
 def thousands(n: int) -> str:
     return f"{n:,}".replace(",", "\u2009")  # a thin space: no comma that might be a decimal
+
+
+def augmentation(value: str | dict[str, Any]) -> str:
+    """`light`, or a scheme with ranges of its own: `light, cutout 8, mixup 0.4`."""
+    if isinstance(value, str):
+        return value
+    own = [f"{name} {size:g}" for name, size in value.items() if name != "scheme"]
+    return ", ".join([value["scheme"], *own])

@@ -29,7 +29,7 @@ def perturb(
         model: from images in [0, 1] to logits. It is put into eval mode meanwhile, so that batch
             norm does not learn the statistics of half-finished attacks and dropout does not blur
             the gradient.
-        x, y: images (N, C, H, W) and labels (N,).
+        x, y: images (N, C, H, W) and labels (N,), or the share of each class (N, K).
         threat: norm and ε; the result lies within.
         steps: gradient steps of size 2.5 ε / steps.
         generator: on the device of `x`; draws the starts.

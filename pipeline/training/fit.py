@@ -18,16 +18,18 @@ from torch import Tensor, nn
 
 from attacks.threat import ThreatModel
 
+from ..base.augmentation_errors import augmentation_errors
 from ..base.errors import UserError
 from ..base.generators import generator_states, own_generators, set_generator_states
 from ..base.progress import Progress, progress
 from ..base.splits import Split
 from .adversary import perturb, robust_accuracy
-from .augment import DRAWS, augment
+from .augment import augment, draw, mix
 from .checkpoint import Checkpoint
 from .images import Images, accuracy
 from .losses import loss_of
 from .optimizer import add_l1_penalty, optimizer_for, set_learning_rate
+from .ranges import ranges_of
 from .schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ def fit(
         validation_robust_acc (None if not trained adversarially).
 
     Raises:
-        UserError: the loss or a weight became NaN or infinite.
+        UserError: the loss or a weight became NaN or infinite, or the augmentation is not for
+            such images.
     """
     with own_generators(device, recipe.seed):
         training = _Training(model, train, validation, recipe, device, keys, advice)
@@ -112,7 +115,11 @@ class _Training:
         self.model = model.to(device)
         if self.on_gpu:
             model.to(memory_format=torch.channels_last)
-        self.images = Images(train, device)
+        # A folder's images were not known when the configuration was checked.
+        wrong = augmentation_errors(recipe.model_dump(), train.shape)
+        if told := [f"{keys}.augmentation.{part}: {reason}" for part, reason in wrong]:
+            raise UserError("\n".join(told))
+        self.images, self.classes = Images(train, device), len(train.classes)
         self.judged = Images(validation, device) if validation else None
         self.recipe, self.device, self.keys, self.advice = recipe, device, keys, advice
         self.threat: ThreatModel | None = None
@@ -123,6 +130,7 @@ class _Training:
         self.batches = math.ceil(len(self.images) / recipe.batch_size)
         self.optimizer = optimizer_for(model, recipe)
         self.loss = loss_of(recipe)
+        self.ranges = ranges_of(recipe.augmentation)
         self.order = torch.Generator().manual_seed(recipe.seed)
         self.starts = torch.Generator(device).manual_seed(recipe.seed)
         self.history: list[Row] = []
@@ -178,7 +186,9 @@ class _Training:
         count = len(self.images)
         self.model.train()
         rows = torch.randperm(count, generator=self.order).to(self.device)
-        draws = torch.rand(count, DRAWS, generator=self.order).to(self.device)
+        # The further draws of an epoch have a seed of their own: a resumed run has them again.
+        draws = draw(self.ranges, count, self.order, (self.recipe.seed << 32) + epoch)
+        draws = draws.to(self.device)
         loss_sum = torch.zeros((), device=self.device)
         right = torch.zeros((), device=self.device, dtype=torch.long)
         for number, batch in enumerate(rows.tensor_split(self.batches)):
@@ -213,14 +223,16 @@ class _Training:
     ) -> tuple[Tensor, Tensor]:
         """One step on the given images: the mean loss, and how many were right."""
         x, y = self.images.batch(rows)
-        x = augment(x, draws, self.recipe.augmentation, self.recipe.flip)
+        x, target = augment(x, draws, self.ranges, self.recipe.flip), y
+        if self.ranges and self.ranges.mixup:
+            x, target = mix(x, y, draws, self.classes)
         if self.on_gpu:
             x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.on_gpu):
             if threat:
-                x = perturb(self.model, x, y, threat, self.attack_steps, self.starts)
+                x = perturb(self.model, x, target, threat, self.attack_steps, self.starts)
             logits = self.model(x).float()
-        loss = self.loss(logits, y)
+        loss = self.loss(logits, target)
         self.optimizer.zero_grad()
         loss.backward()
         if self.recipe.l1_penalty:

@@ -8,6 +8,9 @@ from pydantic import BaseModel
 
 from ..consistency import unknown
 
+# Parts of pydantic's locations that are not in the file.
+INTERNAL = ("[key]", "[scheme]", "[ranges]", "str", "list[dict[str,any]]")
+
 
 def _keys_at(location: tuple[Any, ...], root: type[BaseModel]) -> list[str]:
     """The keys allowed at a place in the file, for the hint after a misspelt one."""
@@ -32,9 +35,7 @@ def _model_in(annotation: Any) -> Any:
 
 def sentence(item: Any, root: type[BaseModel], prefix: tuple[str, ...] = ()) -> str:
     """One line for one of pydantic's errors, in the user's terms."""
-    location = tuple(
-        part for part in item["loc"] if part not in ("[key]", "str", "list[dict[str,any]]")
-    )
+    location = tuple(part for part in item["loc"] if part not in INTERNAL)
     path = ".".join(map(str, prefix + location))
     if item["type"] == "extra_forbidden":
         inside = (("recipe",) if prefix else ()) + location[:-1]

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 
 from models import ARCHITECTURES
 
+from .augmentation import SchemeOrRanges
 from .types import Count, Eps, Seeds, Share, Strict, one_of
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -52,7 +53,7 @@ class Recipe(Strict):
     weight_decay: Amount
     l1_penalty: Amount
     dropout: Share
-    augmentation: Literal["none", "light", "heavier"]
+    augmentation: SchemeOrRanges
     flip: bool
     adversarial: Adversarial | None
     select: Literal["last", "best"]
