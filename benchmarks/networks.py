@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from pipeline import data, train
 from pipeline.base.config import load as load_config
 from pipeline.base.networks import load_network
+from pipeline.base.seeds import SEEDS
 from pipeline.base.splits import load_split
 from pipeline.base.store import Place, fingerprint, write_text
 from pipeline.measure import subset
@@ -134,7 +135,7 @@ def prepare(data_set: str, network: str) -> Place:
     # What else stands in the file does not change a network.
     key = fingerprint([described[section] for section in ("data", "recipe", "networks")])
     place = Place(TRAINED / f"{data_set}-{key}")
-    if (place.network(network) / "network.pt").exists():
+    if (place.network(network) / SEEDS).exists():
         return place
     write_text(place.folder / "params.yaml", yaml.safe_dump(described, sort_keys=False))
     config = load_config(place.folder / "params.yaml")

@@ -72,8 +72,12 @@ def write(
     seed: int = 0,
     images: np.ndarray | None = None,
     labels: np.ndarray | None = None,
+    seeds: dict[str, list[int]] | None = None,
 ) -> Place:
-    """Write a whole grid of results below `folder`; `images` (n, 1, 8, 8) may be real ones."""
+    """Write a whole grid of results below `folder`; `images` (n, 1, 8, 8) may be real ones.
+
+    `seeds`: of the networks that were trained more than once.
+    """
     place = Place(folder)
     rng = np.random.default_rng(seed)
     x = _blobs(rng, n) if images is None else images
@@ -81,6 +85,10 @@ def write(
     _write_data(place, x, y)
     difficulty = rng.lognormal(0, 0.5, n)  # shared: the same images are hard for every network
     for name, (eps50, factor, clean) in (networks or NETWORKS).items():
+        listed = (seeds or {}).get(name, [0])
+        store.write_json(place.network(name) / "seeds.json", {"seeds": listed, "weights": []})
+        for other in listed[1:]:
+            _write_seed(place, name, other, eps50 * difficulty, factor, y, rng.random(n) > clean)
         _write_training(place, name, clean)
         wrong = rng.random(n) > clean
         for suite, (norm, grid) in SUITES.items():
@@ -111,6 +119,33 @@ def write(
         }
         store.write_json(place.memorize(first, group), value)
     return place
+
+
+def _write_seed(
+    place: Place,
+    network: str,
+    seed: int,
+    threshold: np.ndarray,
+    factor: float,
+    y: np.ndarray,
+    wrong: np.ndarray,
+) -> None:
+    """A further training run, which breaks at an ε of its own."""
+    draw = np.random.default_rng(seed)
+    pgd = threshold * draw.lognormal(0.1 * draw.standard_normal(), 0.2, len(y))
+    for suite, (norm, grid) in SUITES.items():
+        scaled = pgd * (1.0 if norm == "linf" else 8.0)
+        attack = {"fgsm": 1.3 * scaled, "pgd": scaled}
+        noise = {"uniform": factor * scaled, "uniform_x100": factor * scaled / 2}
+        for stage, found, budgets in (
+            (place.attack, attack, grid),
+            (place.noise, noise, NOISE[norm]),
+        ):
+            at = stage(network, suite) / f"seed-{seed}"
+            write_verdicts(
+                at, network, suite, y, wrong, found, budgets, cascade=stage == place.attack
+            )
+            _write_run(at, network, suite, norm)
 
 
 def write_verdicts(

@@ -231,7 +231,7 @@ def test_a_killed_run_is_completed_by_the_next_with_the_same_verdicts(project: P
         (pieces, "                bar.update(done + len(images.x[part]) - bar.done)\n", 0.5),
         (
             "pipeline/report/__init__.py",
-            "        tables.write(folder, loaded, found, summary)\n",
+            "        tables.write(folder, loaded, found, summary, lucks)\n",
             3,
         ),
     ):

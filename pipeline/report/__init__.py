@@ -22,13 +22,15 @@ def run(place: Place, config: Config) -> None:
         UserError: a result that params.yaml asks for is missing.
     """
     from . import opening, page, results, tables
+    from .luck import luck
     from .measures import measures
     from .section import Findings
 
     loaded = results.load(place, config)
     found = measures(loaded)
-    findings = Findings(place, config, loaded, found)
     head = config.headline
+    lucks = luck(loaded, found, head.suite, head.eps)
+    findings = Findings(place, config, loaded, found, lucks)
     sections = page.sections(findings)
     summary = {
         "data": {"name": loaded.data.name, "checksum": loaded.data.checksum},
@@ -40,9 +42,8 @@ def run(place: Place, config: Config) -> None:
         for chart in [chart for section in sections for chart in section.charts]:
             store.write_bytes(folder / f"{chart.name}.svg", chart.file)
     with store.replace_folder(place.reports / "tables") as folder:
-        tables.write(folder, loaded, found, summary)
+        tables.write(folder, loaded, found, summary, lucks)
     for name in ("report.md", "index.html"):
         store.write_text(place.reports / name, page.render(f"{name}.j2", findings, sections))
-    store.write_json(
-        place.reports / "metrics.json", tables.metrics(loaded, found, head.suite, head.eps)
-    )
+    metrics = tables.metrics(loaded, found, head.suite, head.eps, lucks)
+    store.write_json(place.reports / "metrics.json", metrics)

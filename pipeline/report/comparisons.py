@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy import stats
@@ -17,6 +19,7 @@ LEVEL = 0.05
 
 
 APART, ALIKE, INCOMPLETE = "apart", "not distinguishable", "incomplete"
+UNTESTED = "no spread seen"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,25 @@ class Pair:
     best: Comparison
     adjusted: float  # the larger of both ends' p values, Holm-adjusted over all pairs
     verdict: str
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.worst.difference, self.best.difference
+
+
+class Compared(Protocol):
+    """What is told of two networks: the ends of `first` minus `second`, and if that is chance."""
+
+    @property
+    def first(self) -> str: ...
+    @property
+    def second(self) -> str: ...
+    @property
+    def ends(self) -> tuple[float, float]: ...
+    @property
+    def adjusted(self) -> float: ...
+    @property
+    def verdict(self) -> str: ...
 
 
 def survives(measure: Measure, eps: float) -> Right:
@@ -79,20 +101,20 @@ def _same_sign(worst: Comparison, best: Comparison) -> bool:
     return worst.difference * best.difference > 0
 
 
-def matrix(names: list[str], compared: list[Pair]) -> Table:
+def matrix(names: list[str], compared: Sequence[Compared]) -> Table:
     """Row minus column in percentage points; a difference that may be chance says so."""
     cells: dict[tuple[str, str], Cell] = {}
     for pair in compared:
         p = f"p {wording.p_value(pair.adjusted)}"
         for row, column, ends in (
-            (pair.first, pair.second, (pair.worst.difference, pair.best.difference)),
-            (pair.second, pair.first, (-pair.best.difference, -pair.worst.difference)),
+            (pair.first, pair.second, pair.ends),
+            (pair.second, pair.first, (-pair.ends[1], -pair.ends[0])),
         ):
             told = wording.points_range(*ends)
             cells[row, column] = (
                 Cell(told, p)
                 if pair.verdict == APART
-                else Cell(pair.verdict, told if pair.verdict == INCOMPLETE else f"{told}, {p}")
+                else Cell(pair.verdict, f"{told}, {p}" if pair.verdict == ALIKE else told)
             )
     return Table(
         ["survived more than", *names],
@@ -100,11 +122,15 @@ def matrix(names: list[str], compared: list[Pair]) -> Table:
     )
 
 
-def verdict(compared: list[Pair]) -> str:
-    """How many pairs differ by more than the choice of images explains."""
+def verdict(compared: Sequence[Compared]) -> str:
+    """How many pairs differ by more than chance, of images or of runs, explains."""
     apart = sum(pair.verdict == APART for pair in compared)
     text = f"{apart} of {wording.count(len(compared), 'pair')} can be told apart"
-    for other, told in ((ALIKE, ALIKE), (INCOMPLETE, "left open by verdicts that are missing")):
+    for other, told in (
+        (ALIKE, ALIKE),
+        (INCOMPLETE, "left open by verdicts that are missing"),
+        (UNTESTED, "not tested, as no run of either differs from its others"),
+    ):
         named = [f"{pair.first} and {pair.second}" for pair in compared if pair.verdict == other]
         if named:
             text += f"; {told}: {', '.join(named)}"

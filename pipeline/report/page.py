@@ -19,6 +19,7 @@ from .sections import (
     gallery,
     glossary,
     longer,
+    luck,
     measured,
     memorization,
     survival,
@@ -27,8 +28,8 @@ from .sections import (
 
 HERE = Path(__file__).parent
 ORDER = [
-    distance, survival, curves, comparison, classes, gallery, memorization, training, alone, longer,
-    claims, checks, measured, glossary,
+    distance, survival, curves, comparison, luck, classes, gallery, memorization, training, alone,
+    longer, claims, checks, measured, glossary,
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from ..base.seeds import parts
 from ..base.store import Place
 from . import wording
 from .results import Cell, Results
@@ -19,7 +20,7 @@ COST_HEAD = [
 ]  # fmt: skip
 RECIPE_HEAD = [
     "network", "architecture", "parameters", "epochs", "augmentation", "weight decay", "dropout",
-    "adversarial training", "epoch kept", "seconds",
+    "adversarial training", "seeds", "epoch kept", "seconds",
 ]  # fmt: skip
 
 
@@ -41,6 +42,7 @@ def recipes(results: Results) -> Table:
                 f"{wording.norm(against['norm'])} {against['eps']:.4g}, {against['steps']} steps"
                 if against
                 else "no",
+                ", ".join(map(str, results.seeds[name])),
                 str(info["selected_epoch"]),
                 f"{info['seconds']:.1f}",
             ]
@@ -101,7 +103,9 @@ def files(place: Place, results: Results) -> Table:
     """The hash of every file of verdicts: the same hashes, the same report."""
     paths = [place.data]
     for network, suite in results.cells:
-        paths += [at(network, suite) / "verdicts.npz" for at in (place.attack, place.noise)]
+        for part in parts(results.seeds[network]).values():
+            folders = [at(network, suite) / part for at in (place.attack, place.noise)]
+            paths += [folder / "verdicts.npz" for folder in folders]
     rows = [
         [path.relative_to(place.folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()]
         for path in paths

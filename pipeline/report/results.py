@@ -16,6 +16,7 @@ from attacks.diagnosis.alone import Diagnosis
 
 from ..base import store
 from ..base.errors import UserError
+from ..base.seeds import SEEDS, trained
 from ..base.store import Place
 from .diagnosed import NONE, arrange
 
@@ -114,8 +115,13 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Results:
+    """All results. `cells` holds those of each network's first seed, and `further` those of the
+    others by (network, suite, seed), which have no gallery, no diagnosis and no signs."""
+
     data: DataSet
     cells: dict[tuple[str, str], Cell]
+    further: dict[tuple[str, str, int], Cell]
+    seeds: dict[str, list[int]]
     training: dict[str, dict[str, Any]]
     memorize: list[dict[str, Any]]
 
@@ -135,10 +141,19 @@ def load(place: Place, config: Config) -> Results:
         for network in config.networks
         for suite in config.suites
     }
-    _on_same_images(cells)
+    parts = {network: _parts(place, network) for network in config.networks}
+    further = {
+        (network, suite, seed): _cell(place, network, suite, False, part)
+        for network, suite in cells
+        for seed, part in parts[network].items()
+        if part
+    }
+    _on_same_images(cells, further)
     return Results(
         data=_data_set(place),
         cells=cells,
+        further=further,
+        seeds={network: list(found) for network, found in parts.items()},
         training={
             network: _json(place.network(network) / "training.json", f"network {network}")
             for network in config.networks
@@ -152,10 +167,18 @@ def load(place: Place, config: Config) -> Results:
     )
 
 
-def _on_same_images(cells: dict[tuple[str, str], Cell]) -> None:
+def _parts(place: Place, network: str) -> dict[int, str]:
+    _need(place.network(network) / SEEDS, f"network {network}")
+    return trained(place, network)
+
+
+def _on_same_images(
+    cells: dict[tuple[str, str], Cell], further: dict[tuple[str, str, int], Cell]
+) -> None:
     """Networks are compared image by image, so they must have seen the same ones."""
     first, index = next((key, cell.attack.index) for key, cell in cells.items())
-    for key, cell in cells.items():
+    named = {(network, f"{suite} seed {seed}"): c for (network, suite, seed), c in further.items()}
+    for key, cell in (cells | named).items():
         for stage, table in (("attack", cell.attack), ("noise", cell.noise)):
             if not np.array_equal(table.index, index):
                 raise UserError(
@@ -199,9 +222,12 @@ def _data_set(place: Place) -> DataSet:
         )
 
 
-def _cell(place: Place, network: str, suite: str, diagnosed: bool) -> Cell:
-    attack_at, noise_at = place.attack(network, suite), place.noise(network, suite)
-    attack_name, noise_name = f"attack {network} x {suite}", f"noise {network} x {suite}"
+def _cell(place: Place, network: str, suite: str, diagnosed: bool, part: str = "") -> Cell:
+    """`part` is the folder of a seed (see `base.seeds`); of the first alone there are pictures."""
+    attack_at, noise_at = place.attack(network, suite) / part, place.noise(network, suite) / part
+    attack_name, noise_name = (
+        f"{stage} {network} x {suite} {part}".rstrip() for stage in ("attack", "noise")
+    )
     stored = _npz(attack_at / "verdicts.npz", attack_name)
     attack = cubes(stored)
     noise = cubes(_npz(noise_at / "verdicts.npz", noise_name))
@@ -211,7 +237,7 @@ def _cell(place: Place, network: str, suite: str, diagnosed: bool) -> Cell:
         norm=str(stored["norm"]),
         attack=attack,
         noise=noise,
-        gallery=_npz(attack_at / "gallery.npz", attack_name),
+        gallery={} if part else _npz(attack_at / "gallery.npz", attack_name),
         diagnosis=(arrange(_npz(attack_at / "diagnosis.npz", attack_name)) if diagnosed else NONE),
         signs=_json(attack_at / "signs.json", attack_name) if diagnosed else {},
         run=_json(attack_at / "run.json", attack_name),

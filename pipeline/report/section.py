@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .charts import Chart
+from .luck import Luck
 from .measures import Measure
 from .results import Results
 
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that was measured. `found` has one entry for each (network, suite)."""
+    """All that was measured. `found` has one entry for each (network, suite), `lucks` one for each
+    of a network that was trained with several seeds."""
 
     place: Place
     config: Config
     results: Results
     found: dict[tuple[str, str], Measure]
+    lucks: list[Luck] = field(default_factory=list)
 
     @property
     def eps(self) -> float:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..base import store
-from . import alone
+from . import alone, luck
+from .luck import Luck
 from .measures import Curve, Measure
 from .results import Results
 from .statistics import Accuracy, Estimate
@@ -19,7 +21,13 @@ OUTCOMES = ["survived", "broken", "error"]
 HOW = ["run", "skipped", "implied"]
 
 
-def write(folder: Path, results: Results, found: Measures, summary: dict[str, Any]) -> None:
+def write(
+    folder: Path,
+    results: Results,
+    found: Measures,
+    summary: dict[str, Any],
+    lucks: Sequence[Luck] = (),
+) -> None:
     """Fill `folder` with every table. Equal results give equal bytes."""
     import pandas as pd
 
@@ -28,6 +36,7 @@ def write(folder: Path, results: Results, found: Measures, summary: dict[str, An
         "curves": _curves(found),
         "memorization": _memorization(results),
         "alone": alone.rows(results),
+        **luck.tables(lucks),
     }.items():
         text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n")
         store.write_text(folder / f"{name}.csv", text)
@@ -68,15 +77,23 @@ def write_verdicts(path: Path, results: Results) -> None:
         writer.close()
 
 
-def metrics(results: Results, found: Measures, suite: str, eps: float) -> dict[str, Any]:
+def metrics(
+    results: Results, found: Measures, suite: str, eps: float, lucks: Sequence[Luck] = ()
+) -> dict[str, Any]:
     """{network: {metric: number}} for `dvc metrics`: the headline suite at the headline eps.
 
-    A metric that was not reached is left out, and its bound stands as `<metric>_above`.
+    A metric that was not reached is left out, and its bound stands as `<metric>_above`. Of several
+    training runs it is the first one's; what all of them spread stands below `seeds`.
     """
-    return {network: _metrics_of(found[network, suite], eps) for network in results.networks}
+    spread = luck.metrics(lucks)
+    return {
+        network: _metrics_of(found[network, suite], eps)
+        | ({"seeds": spread[network]} if network in spread else {})
+        for network in results.networks
+    }
 
 
-def _metrics_of(measure: Measure, eps: float) -> dict[str, float]:
+def _metrics_of(measure: Measure, eps: float) -> dict[str, Any]:
     robust = measure.worst_curve.at_least(eps)[1]
     values = {
         "clean_acc": measure.clean.value,

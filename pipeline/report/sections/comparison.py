@@ -21,5 +21,19 @@ def section(findings: Findings) -> Section | None:
             "matrix": comparisons.matrix([m.network for m in found], compared),
             "power": comparisons.smallest_difference(compared),
             "eps": wording.grid_eps(eps),
+            "runs": _runs([m.network for m in found], {each.network for each in findings.lucks}),
         },
     )
+
+
+def _runs(networks: list[str], several: set[str]) -> str:
+    """Whether another training run is covered by anything."""
+    if not several:
+        return (
+            "They do not cover another training run of the same recipe, which needs several seeds."
+        )
+    told = (
+        "They compare the first run of each recipe; other runs are compared under How much is luck"
+    )
+    alone = [network for network in networks if network not in several]
+    return told + (f", but not of {wording.join(alone)}, trained once." if alone else ".")
