@@ -1,6 +1,6 @@
 # The commands of epsball. `make` lists them; the README explains them.
 .DEFAULT_GOAL := help
-.PHONY: help repro look test experiment ui verify clean venv peers known-experiment without-git
+.PHONY: help repro look test experiment ui compare verify clean venv peers known-experiment without-git
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -29,7 +29,7 @@ INSTALL := -e '.[pipeline,test]' -c constraints.txt \
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo
-	@echo "  EXPERIMENT=mnist with repro or verify: the experiment in experiments/mnist"
+	@echo "  EXPERIMENT=mnist with repro, compare or verify: the experiment in experiments/mnist"
 	@echo "  PYTHON=... the Python to make $(VENV) with; TORCH_INDEX=... an index of torch builds"
 
 repro: known-experiment $(VENV)/.ready without-git ## Run what has changed, then say what was found
@@ -43,6 +43,10 @@ look: $(VENV)/.ready ## The first insight within half a minute: one network, one
 experiment: $(VENV)/.ready ## Start a new experiment: NAME=mine FROM=mnist
 	@test -n "$(NAME)" || { echo "usage: make experiment NAME=mine [FROM=mnist]" >&2; exit 2; }
 	@$(BIN)/python -m pipeline experiment "$(NAME)" --from "$(or $(FROM),default)"
+
+compare: known-experiment $(VENV)/.ready ## Say what has changed since BASE=<Git revision or folder>
+	@test -n "$(BASE)" || { echo "usage: make compare BASE=<Git revision or folder>" >&2; exit 2; }
+	@$(BIN)/python -m pipeline compare --params $(PARAMS) --base "$(BASE)"
 
 verify: known-experiment $(VENV)/.ready ## Check every stored adversarial image again
 	@$(BIN)/python -m pipeline verify --params $(PARAMS)

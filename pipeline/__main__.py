@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .base.errors import UserError
@@ -35,17 +36,16 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...], str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it went well, 2 if the user has something to mend."""
+    """Run one command; 0 if it went well, 1 if a gate says no, 2 if there is something to mend."""
     options = _parser().parse_args(arguments)
     try:
-        _run(options)
+        return _run(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,31 +66,44 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("experiment", "start an experiment of your own, from another one")
     sub.add_argument("name")
     sub.add_argument("--from", dest="origin", default="default", help="experiment to copy")
+    sub = command("compare", "say what has changed since another run, image by image")
+    sub.add_argument("--base", required=True, help="a Git revision, or a folder of results")
+    sub.add_argument("--out", type=Path, help="where the page goes; reports/ if not given")
+    gate = "exit with 1 if a network got significantly worse"
+    sub.add_argument("--fail-if-worse", action="store_true", help=gate)
     sub = command("look", "train one small network and show one image that breaks it")
     sub.add_argument("--out", default="look.png", help="where the picture goes")
     return parser
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
     if options.command == "experiment":
         from .experiment import create
 
-        return create(options.name, options.origin)
+        create(options.name, options.origin)
+        return 0
     if options.command == "look":
         from .look import look
 
-        return look(options.out)
+        look(options.out)
+        return 0
     from .base.config import load
     from .base.store import Place
 
     config, place = load(options.params), Place.of(options.params)
     if options.command == "check-config":
-        return _warn(options.params, config)
+        _warn(options.params, config)
+        return 0
+    if options.command == "compare":
+        from .compare import run
+
+        gate = options.fail_if_worse
+        return run(place, config, options.base, out=options.out, fail_if_worse=gate)
     if options.command == "summary":
         from .report.summary import headline_lines
 
         print(f"\nThe report: {place.reports / 'index.html'}", *headline_lines(place), sep="\n")
-        return None
+        return 0
     module, names, _ = COMMANDS[options.command]
     _die_with_parent()
     given = [getattr(options, name) for name in names]
@@ -102,7 +115,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.command == "train":
         _warn(options.params, config, options.network)
     importlib.import_module(f".{module}", __package__).run(place, config, *given)
-    return None
+    return 0
 
 
 def _warn(params: str, config: Config, network: str | None = None) -> None:

@@ -18,6 +18,7 @@ import psutil
 import pytest
 import yaml
 
+from pipeline.__main__ import main
 from pipeline.base.store import read_npz
 from test_stages import tiny
 
@@ -305,3 +306,49 @@ def test_dvc_metrics_and_experiments_work_as_their_users_expect(project: Project
     assert "shorter" in table
     changed = project.call("dvc", "metrics", "diff").stdout
     assert "plain.clean_acc" in changed
+
+
+def test_a_run_is_compared_with_a_revision(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The test above left a commit of results, and results of other parameters after it."""
+    monkeypatch.chdir(project.folder)
+
+    def commit(*arguments: str) -> None:
+        project.call("git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", *arguments)
+
+    def compared() -> tuple[int, list[str], str]:
+        code = main(["compare", "--base", "HEAD"])
+        told = capsys.readouterr()
+        return code, [line for line in told.out.splitlines() if line.startswith("| ")], told.err
+
+    code, rows, _ = compared()
+    assert code == 0
+    assert rows[1:]
+    page = (project.folder / "reports/compare.html").read_text()
+    changed = re.search(r"networks\.plain\.epochs: (\d+) → 1", page)
+    assert changed is not None
+    assert changed[1] != "1"
+    assert any(row.startswith("| hard") and row.count("the same images") == 2 for row in rows)
+    assert any(row.startswith("| plain") and " → " in row for row in rows)
+
+    # Without DVC's cache, from the tables of the report that were committed with it.
+    cache, away = project.folder / ".dvc/cache", project.folder.parent / "cache"
+    cache.rename(away)
+    try:
+        assert compared() == (0, rows, "")
+        project.call("git", "rm", "-q", "--cached", "reports/tables/verdicts.parquet")
+        commit("-q", "-m", "no tables")
+        code, _, told = compared()
+        assert code == 2
+        assert "DVC's cache no longer holds artifacts/" in told
+        assert "`dvc fetch` from a remote" in told
+    finally:
+        away.rename(cache)
+    assert compared() == (0, rows, "")
+    project.call("git", "rm", "-q", "--cached", "dvc.lock")
+    commit("-q", "-m", "no lock")
+    code, _, told = compared()
+    assert code == 2
+    assert "dvc.lock is not committed there" in told
+    assert "git add dvc.lock" in told

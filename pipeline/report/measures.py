@@ -94,9 +94,7 @@ def measure(cell: Cell) -> Measure:
     right = attack.right
     grid = attack.eps
     suite, suite_possible = attack.smallest(BROKEN), attack.smallest(BROKEN, ERROR)
-    by_noise, by_noise_possible = noise.smallest(BROKEN), noise.smallest(BROKEN, ERROR)
-    worst = np.minimum(suite, on_grid(by_noise, grid))
-    possible = np.minimum(suite_possible, on_grid(by_noise_possible, grid))
+    worst, possible = worst_case(cell)
     single = [name for name in noise.attacks if WORST_OF not in name]
     drawn = [name for name in noise.attacks if WORST_OF in name]
     suite_breaks = _breaks(suite, grid), _breaks(suite_possible, grid)
@@ -128,6 +126,18 @@ def measure(cell: Cell) -> Measure:
         worst_possible=possible,
         noise_only=np.array([((worst <= eps) & (suite > eps)).sum() for eps in grid * (1 + 1e-9)]),
     )
+
+
+def worst_case(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
+    """`worst_smallest` and `worst_possible` of a cell, (N,) each."""
+    worst, possible = (
+        np.minimum(
+            cell.attack.smallest(*outcomes),
+            on_grid(cell.noise.smallest(*outcomes), cell.attack.eps),
+        )
+        for outcomes in ((BROKEN,), (BROKEN, ERROR))
+    )
+    return worst, possible
 
 
 def on_grid(smallest: np.ndarray, grid: np.ndarray) -> np.ndarray:

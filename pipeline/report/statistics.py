@@ -218,17 +218,16 @@ class Comparison:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the difference; it leaves out 0 exactly where p is below 5 %.
+        """95 % interval of the difference: Wald's for paired shares, half an image in each cell.
 
-        Of the images on which the two disagree, the share that goes to the first has the exact
-        (Clopper-Pearson) interval of a binomial; how many these are is taken as given.
+        Agresti and Min, Statistics in Medicine 24 (2005): without the halves it would be far too
+        short where few images disagree, or all of them one way.
         """
-        disagree = self.only_first + self.only_second
-        if not disagree:
-            return 0.0, 0.0
-        ends = proportion_confint(self.only_first, disagree, 1 - CONFIDENCE, method="beta")
-        low, high = ((2 * float(end) - 1) * disagree / self.n for end in ends)
-        return low, high
+        n = self.n + 2
+        middle = (self.only_first - self.only_second) / n
+        spread = np.sqrt((self.only_first + self.only_second + 1) / n - middle**2) / np.sqrt(n)
+        half = float(stats.norm.ppf((1 + CONFIDENCE) / 2) * spread)
+        return max(-1.0, middle - half), min(1.0, middle + half)
 
 
 def compare(first: np.ndarray, second: np.ndarray) -> Comparison:

@@ -15,6 +15,7 @@ class Cell:
     text: str
     interval: str = ""
     share: float | None = None  # a fraction is drawn as a bar behind its number
+    mark: str = ""  # a class of the style sheet that frames and colours the text
 
     def __str__(self) -> str:
         return f"{self.text} ({self.interval})" if self.interval else self.text
