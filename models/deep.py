@@ -91,9 +91,8 @@ def googlenet(
     def conv(*size: int) -> list[nn.Module]:
         return _conv(*size, activation=activation, batch_norm=batch_norm)
 
-    def inception(
-        channels: int, n1: int, r3: int, n3: int, r5: int, n5: int, n_pool: int
-    ) -> nn.Module:
+    def inception(channels: int, widths: Sequence[int]) -> nn.Module:
+        n1, r3, n3, r5, n5, n_pool = widths
         return Concatenated(
             nn.Sequential(*conv(channels, n1, 1)),
             nn.Sequential(*conv(channels, r3, 1), *conv(r3, n3)),
@@ -114,7 +113,7 @@ def googlenet(
     for number, stage in enumerate(stages):
         if number:
             layers.append(nn.MaxPool2d(3, 2, padding=1))
-        for n1, r3, n3, r5, n5, n_pool in stage:
-            layers.append(inception(width, n1, r3, n3, r5, n5, n_pool))
-            width = n1 + n3 + n5 + n_pool
+        for widths in stage:
+            layers.append(inception(width, widths))
+            width = widths[0] + widths[2] + widths[4] + widths[5]
     return he_normal(nn.Sequential(*layers, *head(width, classes, dropout)))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from models.cost import cost
+
 from .base.device import choose_device, describe
 from .base.kept import kept_pieces
 from .base.networks import new_network, parameters, save_network
@@ -77,6 +79,7 @@ def _train(
                 "selected_epoch": fitted.selected_epoch,
                 "clean_acc_validation": chosen["validation_acc"],
                 "parameters": parameters(model),
+                "cost": cost(model, train.shape),
                 "seconds": fitted.seconds,
                 "device": describe(device),
                 "versions": versions(),

@@ -311,6 +311,7 @@ def _write_training(place: Place, network: str, clean: float) -> None:
     ]
     recipe = {
         "architecture": "small_cnn",
+        "settings": {},
         "epochs": 10,
         "weight_decay": 0.0005 if network == "regularized" else 0.0,
         "dropout": 0.3 if network == "regularized" else 0.0,
@@ -326,6 +327,13 @@ def _write_training(place: Place, network: str, clean: float) -> None:
         "history": history,
         "selected_epoch": 10,
         "parameters": 12345,
+        "cost": {
+            "parameters": 12345,
+            "trained": 12345,
+            "weight_bytes": 49380,
+            "activation_bytes": 6656,
+            "macs": 116352,
+        },
         "seconds": 2.0,
         "device": DEVICE,
         "versions": VERSIONS,

@@ -251,6 +251,13 @@ def test_the_regularizers_of_memorizing_networks_are_those_of_the_recipe(
     assert "no regularization" not in _page(place)
 
 
+def test_each_network_is_told_with_what_it_takes(made: Place) -> None:
+    page = re.sub(r"<[^>]+>", " ", _page(made))
+    table = page[page.index("multiply-accumulates per image") :][:1000]
+    for told in ("plain", "small_cnn", "12\u2009345", "49.4 kB", "6.66 kB", "116 k"):
+        assert told in table, told
+
+
 def test_noise_beside_an_attack_shows_the_size_that_it_has(made: Place) -> None:
     cell = results.load(made, synthetic.config(TWO)).cells["plain", "l2"]
     stored = cell.gallery

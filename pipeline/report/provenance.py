@@ -18,10 +18,34 @@ COST_HEAD = [
     "network", "forward passes (images)", "backward passes (images)", "seconds",
     "noise: forward passes", "noise: seconds",
 ]  # fmt: skip
+NETWORK_HEAD = [
+    "network", "architecture", "settings", "parameters", "weights",
+    "activations kept per image", "multiply-accumulates per image",
+]  # fmt: skip
 RECIPE_HEAD = [
-    "network", "architecture", "parameters", "epochs", "augmentation", "weight decay", "dropout",
+    "network", "architecture", "epochs", "augmentation", "weight decay", "dropout",
     "adversarial training", "seeds", "epoch kept", "seconds",
 ]  # fmt: skip
+
+
+def networks(results: Results) -> Table:
+    """What each network is, and what it takes: numbers, memory, operations."""
+    rows = []
+    for name, info in results.training.items():
+        recipe, cost = info["recipe"], info["cost"]
+        settings = recipe.get("settings", {})
+        rows.append(
+            [
+                name,
+                str(recipe.get("architecture", "")),
+                ", ".join(f"{key} {value}" for key, value in settings.items()) or "–",
+                wording.thousands(cost["parameters"]),
+                wording.scaled(cost["weight_bytes"], "B"),
+                wording.scaled(cost["activation_bytes"], "B"),
+                wording.scaled(cost["macs"]),
+            ]
+        )
+    return plain(NETWORK_HEAD, rows)
 
 
 def recipes(results: Results) -> Table:
@@ -34,7 +58,6 @@ def recipes(results: Results) -> Table:
             [
                 name,
                 str(recipe.get("architecture", "")),
-                wording.thousands(info["parameters"]),
                 str(recipe.get("epochs", "")),
                 wording.augmentation(recipe.get("augmentation", "none")),
                 f"{recipe.get('weight_decay', 0):g}",

@@ -70,6 +70,16 @@ def accuracy_interval(value: Accuracy) -> str:
     return f"{100 * value.low:.1f}–{100 * value.high:.1f}"
 
 
+def scaled(value: float, unit: str = "") -> str:
+    """`4.70 MB`, `555 M`: three significant digits and a power of a thousand."""
+    for prefix in ("", "k", "M", "G"):
+        if value < 999.5 or prefix == "G":
+            break
+        value /= 1000
+    digits = f"{value:.0f}" if prefix == "" else f"{value:#.3g}".rstrip(".")
+    return f"{digits} {prefix}{unit}".strip()
+
+
 def number(value: float) -> str:
     """Three significant digits, no exponent for what a page shows."""
     if value == 0:

@@ -12,6 +12,10 @@ def section(findings: Findings) -> Section:
         name="training",
         short="Training",
         question="How were the networks trained?",
-        values={"training": chart, "recipes": provenance.recipes(findings.results)},
+        values={
+            "training": chart,
+            "networks": provenance.networks(findings.results),
+            "recipes": provenance.recipes(findings.results),
+        },
         charts=[chart],
     )
