@@ -36,6 +36,7 @@ repro: known-experiment $(VENV)/.ready without-git ## Run what has changed, then
 	@$(BIN)/python -m pipeline check-config --params $(PARAMS)
 	@$(BIN)/dvc repro $(HERE)dvc.yaml
 	@$(BIN)/python -m pipeline summary --params $(PARAMS)
+	@$(BIN)/python -m pipeline index
 
 look: $(VENV)/.ready ## The first insight within half a minute: one network, one picture
 	@$(BIN)/python -m pipeline look --params $(PARAMS)

@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, help="where the page goes; reports/ if not given")
     gate = "exit with 1 if a network got significantly worse"
     sub.add_argument("--fail-if-worse", action="store_true", help=gate)
+    commands.add_parser("index", help="write the page that lists all experiments")
     sub = command("look", "train one small network and show one image that breaks it")
     sub.add_argument("--out", default="look.png", help="where the picture goes")
     return parser
@@ -86,6 +87,11 @@ def _run(options: argparse.Namespace) -> int:
         from .look import look
 
         look(options.out)
+        return 0
+    if options.command == "index":
+        from .index import write
+
+        print(f"All experiments: {write(Path())}")
         return 0
     from .base.config import load
     from .base.store import Place

@@ -101,6 +101,20 @@ def test_metrics_are_flat_and_few_and_agree_with_the_verdicts(made: Place) -> No
     assert metrics["plain"]["noise_worst_multiple"] == pytest.approx(2.5 * 1.05, rel=0.15)
 
 
+def test_the_summary_holds_the_table_that_the_page_of_all_experiments_shows(made: Place) -> None:
+    summary = json.loads((made.reports / "tables" / "summary.json").read_text())
+    metrics = json.loads((made.reports / "metrics.json").read_text())
+    assert summary["table"]["head"][:3] == ["network", "clean", "robust, L∞ ε = 0.1"]
+    for row in summary["table"]["rows"]:
+        name, clean, robust, eps50, _ = row
+        told = metrics[name["text"]]
+        assert clean["share"] == pytest.approx(told["clean_acc"], abs=1e-6)
+        assert robust["share"] == pytest.approx(told["robust_acc"], abs=1e-6)
+        assert float(eps50["text"]) == pytest.approx(told["eps50"], rel=0.01)
+        assert all(cell["interval"] for cell in (clean, robust, eps50))
+    assert len(summary["table"]["rows"]) == len(metrics)
+
+
 def test_tables_hold_every_network_suite_and_verdict(made: Place) -> None:
     assert {(row["network"], row["suite"]) for row in _rows(made, "networks")} == {
         (network, suite) for network in TWO for suite in synthetic.SUITES

@@ -5,6 +5,7 @@ It reads what the other stages wrote and imports no torch.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..base import store
@@ -36,6 +37,7 @@ def run(place: Place, config: Config) -> None:
         "data": {"name": loaded.data.name, "checksum": loaded.data.checksum},
         "sentences": opening.summary(loaded, findings.head, head.eps),
         "lines": opening.headline(findings.head, head.eps),
+        "table": asdict(opening.table(findings.head, head.eps)),
         "headline": {"suite": head.suite, "norm": findings.head[0].norm, "eps": head.eps},
     }
     with store.replace_folder(place.reports / "figures") as folder:

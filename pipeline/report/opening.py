@@ -8,6 +8,7 @@ from . import wording
 from .measures import Measure, NoiseMeasure
 from .results import Results
 from .statistics import accuracy
+from .table import Cell, Table, accuracy_cell
 
 # From this multiple on noise must be clearly larger than the attack; below it, they are alike.
 DIRECTION = 1.5
@@ -157,6 +158,23 @@ def _survival_sentence(found: list[Measure], eps: float) -> str:
     return (
         f"At ε = {wording.grid_eps(eps)} the share of images that survived is {wording.join(told)}."
     )
+
+
+def table(found: list[Measure], eps: float) -> Table:
+    """One row for each network: what the page of all experiments shows of this one."""
+    norm = wording.norm(found[0].norm)
+    head = ["network", "clean", f"robust, {norm} ε = {wording.grid_eps(eps)}", "eps50", "n"]
+    rows = [
+        [
+            Cell(m.network),
+            accuracy_cell(m.clean),
+            accuracy_cell(m.worst_curve.at_least(eps)[1]),
+            Cell(wording.estimate(m.eps50), wording.interval(m.eps50)),
+            Cell(str(m.n)),
+        ]
+        for m in found
+    ]
+    return Table(head, rows)
 
 
 def headline(found: list[Measure], eps: float) -> list[str]:
