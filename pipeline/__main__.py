@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "train": ("train", ("network",), "train one network"),
     "attack": ("attack", ("network", "suite"), "attack one network with one suite"),
     "noise": ("noise", ("network", "suite"), "perturb one network's images at random"),
-    "memorize": ("memorize", ("network", "corruption"), "fit corrupted labels or images"),
+    "memorize": ("memorize", ("network",), "fit corrupted labels or images"),
     "report": ("report", (), "write reports/ from all results"),
     "track": ("track", (), "bring MLflow up to date with all results"),
     "verify": ("verify", (), "judge every stored witness again"),
@@ -114,8 +114,7 @@ def _run(options: argparse.Namespace) -> int:
     _die_with_parent()
     given = [getattr(options, name) for name in names]
     for kind, name in zip(names, given, strict=True):
-        known = getattr(config, {"corruption": "memorize"}.get(kind, f"{kind}s"))
-        known = known.corruptions if kind == "corruption" else known
+        known = getattr(config.memorize if module == "memorize" else config, f"{kind}s")
         if name not in known:
             raise UserError(f"{options.params}: no {kind} {name!r}; there are {', '.join(known)}")
     if options.command == "train":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .base.splits import Part, Split
+from .base.splits import Part, Split, shuffled
 from .base.store import Place, write_npz
 from .sources.published import LOADERS
 from .sources.source import Source
@@ -67,7 +67,7 @@ def split(
         numbers, held = _hold_out(numbers, source.train[1], validation, seed, purpose=2)
         parts["validation"] = _rows(source.train, held)
     if samples is not None:
-        numbers = np.sort(_shuffled(numbers, seed, purpose=3)[:samples])
+        numbers = np.sort(shuffled(numbers, seed, purpose=3)[:samples])
     parts["train"] = _rows(source.train, numbers)
     order: tuple[Part, ...] = ("train", "validation", "test")
     return {part: Split(*parts[part], source.levels, source.classes) for part in order}
@@ -83,29 +83,16 @@ def _hold_out(
     numbers: np.ndarray, labels: np.ndarray, fraction: float, seed: int, purpose: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """(kept, held out), both ascending; the held out are `fraction`, rounded up, by class."""
-    shuffled = _shuffled(numbers, seed, purpose)
-    values, counts = np.unique(labels[shuffled], return_counts=True)
+    order = shuffled(numbers, seed, purpose)
+    values, counts = np.unique(labels[order], return_counts=True)
     quota = np.floor(counts * fraction).astype(int)
     # The rounding is given to the classes that lost most by it.
     missing = int(np.ceil(len(numbers) * fraction - 1e-9)) - quota.sum()
     quota[np.argsort(quota - counts * fraction, kind="stable")[:missing]] += 1
     held = np.concatenate(
-        [shuffled[labels[shuffled] == value][:n] for value, n in zip(values, quota, strict=True)]
+        [order[labels[order] == value][:n] for value, n in zip(values, quota, strict=True)]
     )
     return np.setdiff1d(numbers, held), np.sort(held)
-
-
-def _shuffled(numbers: np.ndarray, seed: int, purpose: int) -> np.ndarray:
-    """`numbers` in the order of a hash (SplitMix64) of seed, purpose and number.
-
-    A hash and not numpy's generator, whose streams may change from version to version.
-    """
-    z = numbers.astype(np.uint64) + np.uint64((seed << 32) + (purpose << 28))
-    with np.errstate(over="ignore"):
-        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return numbers[np.argsort(z ^ (z >> np.uint64(31)), kind="stable")]
 
 
 def checksum(arrays: dict[str, np.ndarray]) -> str:

@@ -135,6 +135,7 @@ def _recipe(seed: int) -> Recipe:
         architecture="small_cnn",
         settings={},
         initialization="default",
+        samples=None,
         epochs=15,
         batch_size=32,
         optimizer="sgd",

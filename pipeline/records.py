@@ -25,7 +25,10 @@ FIRST = ("clean_acc", "noise_acc", "robust_acc", "certified_acc", "eps50", "eps1
 
 @dataclass(frozen=True)
 class Record:
-    """What the run of one network shows; `metrics` are (name, value, step)."""
+    """What the run of one network shows; `metrics` are (name, value, step).
+
+    A network of `memorize` is called memorize/<name>: it may be another than that of its name.
+    """
 
     network: str
     key: str
@@ -35,7 +38,7 @@ class Record:
 
 
 def read_records(place: Place, config: Config) -> list[Record]:
-    """One record for each network of params.yaml, in its order."""
+    """One record for each network of params.yaml, in its order, then those of `memorize`."""
     metrics = read_json(place.reports / "metrics.json")
     suites, curves = _table(place, "networks"), _table(place, "curves")
 
@@ -48,7 +51,7 @@ def read_records(place: Place, config: Config) -> list[Record]:
             raise UserError(f"{place.reports / 'metrics.json'}: nothing on {name}; run the report")
         shown = _headlines(metrics[name], of(name, suites)) + _by_eps(of(name, curves))
         records.append(_record(place, config, name, shown))
-    return records
+    return records + [_memorized(place, name) for name in config.memorize.networks]
 
 
 def report_files(place: Place) -> list[Path]:
@@ -67,17 +70,29 @@ def _record(
     for file in files:
         if not file.exists():
             raise UserError(f"{file}: missing; run `dvc repro` (or `make repro`) to make it")
-    memorized = []
-    if network in config.memorize.networks:
-        paths = [place.memorize(network, group) for group in config.memorize.corruptions]
-        memorized = [run for path in paths for run in _without_seconds(read_json(path))["runs"]]
-    shown = shown + _histories(training["history"], memorized)
+    shown = shown + _history("", training["history"])
     recipe = config.recipe_of(network).model_dump(mode="json")
-    params = {name: str(value).lower() for name, value in flattened(recipe, ".").items()}
-    params["parameters"] = str(training["parameters"])
+    params = _params(recipe, training["parameters"])
     # Seconds differ every time and the report is drawn from the rest: neither makes a new run.
     key = fingerprint(SCHEMA, network, params, shown, training["history"], *files)
     return Record(network, key, params, shown, recipe["architecture"])
+
+
+def _memorized(place: Place, network: str) -> Record:
+    stored = _without_seconds(read_json(place.memorize(network)))
+    shown = []
+    for run in stored["runs"]:
+        name = re.sub(r"[^a-z0-9]+", "_", run["name"].lower()).strip("_")
+        last = run["history"][-1] | {"test_acc": run["test_acc"]}
+        shown += _history(f"{name}/", [*run["history"][:-1], last])
+    params = _params(stored["recipe"], stored["runs"][0]["parameters"])
+    key = fingerprint(SCHEMA, f"memorize/{network}", params, shown)
+    return Record(f"memorize/{network}", key, params, shown, stored["recipe"]["architecture"])
+
+
+def _params(recipe: dict[str, Any], parameters: int) -> dict[str, str]:
+    params = {name: str(value).lower() for name, value in flattened(recipe, ".").items()}
+    return params | {"parameters": str(parameters)}
 
 
 def _headlines(
@@ -97,18 +112,10 @@ def _headlines(
     return [(name, flat[name], 0) for name in sorted(flat, key=order)[:HEADLINES]]
 
 
-def _histories(
-    training: list[dict[str, Any]], memorized: list[dict[str, Any]]
-) -> list[tuple[str, float, int]]:
-    """Curves by epoch: training, and fitting of corrupted data."""
-    curves = [("", training)]
-    for run in memorized:
-        name = re.sub(r"[^a-z0-9]+", "_", run["name"].lower()).strip("_")
-        last = run["history"][-1] | {"test_acc": run["test_acc"]}
-        curves.append((f"memorize/{name}/", [*run["history"][:-1], last]))
+def _history(prefix: str, history: list[dict[str, Any]]) -> list[tuple[str, float, int]]:
+    """Curves by epoch."""
     return [
         (prefix + name, value, epoch["epoch"])
-        for prefix, history in curves
         for epoch in history
         for name, value in _numbers(epoch).items()
         if name == "loss" or name.endswith("_acc")

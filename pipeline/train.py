@@ -13,11 +13,12 @@ from .base.device import choose_device, describe
 from .base.kept import kept_pieces
 from .base.networks import new_network, parameters, save_network
 from .base.seeds import write_seeds, write_trained
-from .base.splits import load_split
+from .base.splits import first_of, load_split
 from .base.store import Place, replace_folder, write_json
 from .base.versions import versions
 from .training.checkpoint import Checkpoint, training_key
 from .training.fit import fit
+from .training.images import Images, accuracy
 
 if TYPE_CHECKING:
     from .base.config import Config, Recipe
@@ -56,6 +57,7 @@ def _train(
     """Train with the recipe's one seed, and write weights and history into the folder `target`."""
     train, validation = load_split(place, "train"), load_split(place, "validation")
     keys = f"networks.{network}"
+    train = first_of(train, recipe.samples, keys)
     model, settings = new_network(recipe, train, keys)
     checkpoint = _checkpoint(place, network, recipe, device)
     fitted = fit(
@@ -78,6 +80,8 @@ def _train(
                 "history": fitted.history,
                 "selected_epoch": fitted.selected_epoch,
                 "clean_acc_validation": chosen["validation_acc"],
+                "clean_acc_train": accuracy(model, Images(train, device)),
+                "n_train": len(train.y),
                 "parameters": parameters(model),
                 "cost": cost(model, train.shape),
                 "seconds": fitted.seconds,

@@ -57,7 +57,7 @@ def config(networks: dict[str, tuple[float, float, float]] | None = None, **chan
             for name, (norm, eps) in SUITES.items()
         },
         "noise": SimpleNamespace(kinds=KINDS, draws=100, eps=NOISE),
-        "memorize": SimpleNamespace(networks=names[:1], corruptions=dict(CORRUPTIONS), epochs=30),
+        "memorize": SimpleNamespace(networks=names[:1]),
         "headline": SimpleNamespace(suite="linf", eps=0.1),
         "evaluation": SimpleNamespace(samples=None, seed=0, slots=64, diagnosis=200),
     }
@@ -109,15 +109,10 @@ def write(
             for at in (place.attack(name, suite), place.noise(name, suite)):
                 _write_run(at, name, suite, norm)
     first = next(iter(networks or NETWORKS))
-    for group, runs in CORRUPTIONS.items():
-        value = {
-            "network": first,
-            "corruption": group,
-            "runs": [_memorized(*run) for run in runs],
-            "device": DEVICE,
-            "versions": VERSIONS,
-        }
-        store.write_json(place.memorize(first, group), value)
+    runs = [
+        {"group": group, **_memorized(*run)} for group, runs in CORRUPTIONS.items() for run in runs
+    ]
+    write_memorized(place, first, runs)
     return place
 
 
@@ -146,6 +141,18 @@ def _write_seed(
                 at, network, suite, y, wrong, found, budgets, cascade=stage == place.attack
             )
             _write_run(at, network, suite, norm)
+
+
+def write_memorized(place: Place, network: str, runs: list[dict[str, Any]], **recipe: Any) -> None:
+    """What a network of `memorize` has fitted; `recipe` as far as it is not plain."""
+    value = {
+        "network": network,
+        "recipe": PLAIN | recipe,
+        "runs": runs,
+        "device": DEVICE,
+        "versions": VERSIONS,
+    }
+    store.write_json(place.memorize(network), value)
 
 
 def write_verdicts(
@@ -292,6 +299,19 @@ def _write_data(place: Place, x: np.ndarray, y: np.ndarray) -> None:
     )
 
 
+PLAIN = {
+    "architecture": "small_cnn",
+    "settings": {},
+    "samples": None,
+    "epochs": 10,
+    "weight_decay": 0.0,
+    "dropout": 0.0,
+    "label_smoothing": 0.0,
+    "augmentation": "none",
+    "adversarial": None,
+    "select": "last",
+    "seeds": [0],
+}
 DEVICE = {"type": "cpu", "name": "a test", "threads": 1}
 VERSIONS = {"python": "3.11.0", "torch": "2.11.0", "numpy": "2.4.0"}
 
@@ -309,23 +329,20 @@ def _write_training(place: Place, network: str, clean: float) -> None:
         }
         for epoch in range(1, 11)
     ]
-    recipe = {
-        "architecture": "small_cnn",
-        "settings": {},
-        "epochs": 10,
+    recipe = PLAIN | {
         "weight_decay": 0.0005 if network == "regularized" else 0.0,
         "dropout": 0.3 if network == "regularized" else 0.0,
         "augmentation": "light" if network == "augmented" else "none",
         "adversarial": (
             {"norm": "linf", "eps": 0.15, "steps": 7} if network == "adversarial" else None
         ),
-        "select": "last",
-        "seed": 0,
     }
     value = {
         "network": network,
         "history": history,
         "selected_epoch": 10,
+        "clean_acc_train": 1.0,
+        "n_train": 200,
         "parameters": 12345,
         "cost": {
             "parameters": 12345,
@@ -436,7 +453,9 @@ def _memorized(name: str, kind: str, fraction: float) -> dict[str, Any]:
         "n_train": 1000,
         "n_test": 360,
         "classes": 10,
-        "label_hash": "0" * 64,
+        "label_hash": f"{kind}-{fraction}",
+        "labels_seen": [f"{kind}-{fraction}"],
+        "test_label_hash": "true",
         "parameters": 12345,
         "seconds": 1.0,
     }

@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Config]:
     for suite in config.suites:
         attack.run(place, config, "plain", suite)
         noise.run(place, config, "plain", suite)
-    memorize.run(place, config, "plain", "labels")
+    memorize.run(place, config, "plain")
     report.run(place, config)
     return place, config
 

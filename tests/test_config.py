@@ -51,10 +51,13 @@ def _attack(**settings: Any) -> Callable[[dict[str, Any]], object]:
     return _set("suites", "linf", "attacks")([settings])
 
 
+def _memorizer(**settings: Any) -> Callable[[dict[str, Any]], object]:
+    return _set("memorize", "networks", "heart")(settings)
+
+
 WRONG = [
     # The wrong type where a name or a list is looked up.
-    (_set("memorize", "networks")(5), ["memorize.networks", "list"]),
-    (_set("memorize", "networks")([["plain"]]), ["memorize.networks.0", "string"]),
+    (_set("memorize", "networks", "plain")(5), ["memorize.networks.plain", "dictionary"]),
     (_set("headline", "suite")(["linf"]), ["headline.suite", "string"]),
     (_set("data", "name")(["digits"]), ["data.name", "'digits'", "'svhn'"]),
     (_set("suites", "linf", "attacks")(["pgd"]), ["suites.linf.attacks.0", "dictionary"]),
@@ -91,7 +94,19 @@ WRONG = [
     ),
     (_set("noise", "kinds")(["corners"]), ["noise.kinds", "l2", "suites.l2", "uniform"]),
     (_set("evaluation", "samples")(361), ["evaluation.samples", "360 test images"]),
-    (_set("memorize", "samples")(1294), ["memorize.samples", "1293 training images"]),
+    (_set("recipe", "samples")(1294), ["recipe.samples", "1293 training images"]),
+    (_set("networks", "plain", "samples")(0), ["networks.plain.samples", "equal to 1"]),
+    (_set("memorize", "recipe", "samples")(1294), ["memorize.recipe.samples", "1293 training"]),
+    (_set("memorize", "recipe", "epoch")(3), ["memorize.recipe.epoch", "'epochs'"]),
+    (_set("memorize", "recipe", "seeds")([3]), ["memorize.recipe.seeds", "memorize.seed"]),
+    (_memorizer(lr="fast"), ["memorize.networks.heart.lr", "number", "'fast'"]),
+    (_memorizer(lr_decay=0.9), ["memorize.networks.heart.lr_decay", "exponential"]),
+    (_set("memorize", "recipe", "lr_decay")(0.9), ["memorize.recipe.lr_decay: no network uses"]),
+    (_memorizer(select="best"), ["memorize.networks.heart.select", "last epoch"]),
+    (_memorizer(samples=1294), ["memorize.networks.heart.samples", "1293 training images"]),
+    (_memorizer(architecture="lenet5"), ["memorize.networks.heart.architecture", "8x8"]),
+    (_memorizer(corruptions=["label"]), ["memorize.networks.heart.corr", "mean 'labels'?"]),
+    (_memorizer(corruptions="labels"), ["memorize.networks.heart.corruptions", "list of names"]),
     (_set("data", "samples")(1294), ["data.samples", "1293 training images"]),
     (
         _set("memorize", "corruptions", "images")([{"kind": "shuffled_pixels", "fraction": 0.5}]),
@@ -131,7 +146,6 @@ WRONG = [
     (_set("noise", "kinds")(["corner"]), ["noise.kinds.0", "'corners'"]),
     (_set("headline", "suite")("linff"), ["headline.suite", "did you mean 'linf'?"]),
     (_set("headline", "eps")(0.16), ["headline.eps", "one of suites.linf.eps"]),
-    (_set("memorize", "networks")(["plane"]), ["memorize.networks", "did you mean 'plain'?"]),
     (_set("suites", "linf", "levels")(1), ["suites.linf.levels", "2"]),
     (_set("suites", "linf", "levels")(256), ["suites.linf.levels", "17 levels", "write 17"]),
     (_set("suites", "linf", "levels")(17), ["suites.linf.eps", "0.1 lies between 1/16 and 2/16"]),
@@ -215,7 +229,9 @@ def test_budgets_and_samples_end_where_the_data_set_does(check) -> None:
     code, message = check(l1(64.5))
     assert code == 2 and "suites.l1.eps: 64.5 is more" in message and "at most 64" in message
     assert check(_set("evaluation", "samples")(360)) == (0, "")
-    assert check(_set("memorize", "samples")(1293)) == (0, "")
+    assert check(_set("recipe", "samples")(1293)) == (0, "")
+    assert check(_memorizer(samples=1293, corruptions=["labels"])) == (0, "")
+    assert check(_set("memorize", "networks")({})) == (0, "")
 
 
 def test_the_sizes_that_are_checked_are_those_of_the_split() -> None:

@@ -135,7 +135,7 @@ def test_edits_rerun_what_depends_on_them_and_nothing_else(project: Project) -> 
         "train@hard",
         *cells("attack", *both),
         *cells("noise", *both),
-        "memorize@plain-labels",
+        "memorize@plain",
         "report",
         "track",
     }

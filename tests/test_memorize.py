@@ -13,17 +13,10 @@ import pytest
 
 from pipeline.base.config import Corruption
 from pipeline.base.errors import UserError
-from pipeline.base.splits import Split
+from pipeline.base.splits import Split, first_of
 from pipeline.base.store import Place, write_npz
-from pipeline.memorize import (
-    corrupt,
-    corrupt_images,
-    describe_corruption,
-    first_of,
-    memorize,
-    random_labels,
-    run,
-)
+from pipeline.corruptions import corrupt, corrupt_images, describe_corruption, random_labels
+from pipeline.memorize import memorize, run
 from training import CPU, made_up, recipe
 
 BIG = made_up(2000, classes=4)
@@ -131,6 +124,8 @@ def test_random_labels_are_fitted_and_teach_nothing() -> None:
     labels = corrupt(TRAIN, kind("labels"), 0).y
     assert drawn["changed_fraction"] == (labels != TRAIN.y).mean() > 0.5
     assert drawn["label_hash"] == hashlib.sha256(labels.tobytes()).hexdigest()
+    assert drawn["labels_seen"] == [drawn["label_hash"]]
+    assert drawn["test_label_hash"] == hashlib.sha256(TEST.y.tobytes()).hexdigest()
     assert drawn["test_acc"] < 0.7 and (drawn["n_train"], drawn["n_test"]) == (120, 90)
 
 
@@ -150,6 +145,14 @@ def test_what_was_not_fitted_is_told() -> None:
     assert len(found["history"]) == 2
 
 
+def test_all_epochs_where_that_is_asked() -> None:
+    changes = ADAM | {"epochs": 12}
+    found = memorize(
+        "net", recipe(**changes), TRAIN, TEST, kind("labels", 0.0), CPU, until_fitted=False
+    )
+    assert found["fitted_epoch"] < len(found["history"]) == 12
+
+
 GROUP = [kind("labels", 0.0), kind("gaussian"), kind("random_pixels")]
 
 
@@ -166,17 +169,20 @@ def place(tmp_path: Path) -> Place:
 
 def config(**changes: Any) -> Any:
     """The part of a configuration that the stage reads."""
-    wanted = {"samples": None, "epochs": 3, "batch_size": 30, "lr": 0.003, "seed": 5}
+    wanted = ADAM | {"epochs": 3, "batch_size": 30, "seeds": [5]}
     return SimpleNamespace(
-        recipe_of=lambda network: recipe(epochs=9999, optimizer="sgd", select="best"),
-        memorize=SimpleNamespace(**wanted | changes, corruptions={"mixed": GROUP}),
+        memorizing=lambda network: recipe(**wanted | changes),
+        memorize=SimpleNamespace(
+            until_fitted=True, corruptions={"mixed": GROUP}, groups=lambda network: ["mixed"]
+        ),
     )
 
 
 def test_the_stage_writes_a_group_of_runs(place: Place) -> None:
-    run(place, config(), "net", "mixed")
-    record = json.loads(place.memorize("net", "mixed").read_text())
-    assert (record["network"], record["corruption"]) == ("net", "mixed")
+    run(place, config(samples=100), "net")
+    record = json.loads(place.memorize("net").read_text())
+    assert (record["network"], record["recipe"]["lr"]) == ("net", 0.003)
+    assert {(one["group"], one["n_train"]) for one in record["runs"]} == {("mixed", 100)}
     assert record["device"]["type"] and record["versions"]["torch"]
     assert [one["name"] for one in record["runs"]] == [describe_corruption(one) for one in GROUP]
     assert all(len(one["history"]) <= 3 for one in record["runs"])
@@ -189,47 +195,53 @@ def test_a_kill_loses_no_finished_run_and_mixes_none(
     begun: list[str] = []
     killed = True
 
-    def watched(network: str, recipe: Any, train: Split, *rest: Any) -> dict[str, Any]:
+    def watched(network: str, recipe: Any, train: Split, *rest: Any, **more: Any) -> Any:
         begun.append(rest[1].kind)
         if killed and begun[-1] == "random_pixels":
             raise KeyboardInterrupt
-        return memorize(network, recipe, train, *rest)
+        return memorize(network, recipe, train, *rest, **more)
 
     monkeypatch.setattr("pipeline.memorize.memorize", watched)
 
     def ran(**changes: Any) -> list[str]:
         begun.clear()
         try:
-            run(place, config(**changes), "net", "mixed")
+            run(place, config(**changes), "net")
         except KeyboardInterrupt:
-            assert not place.memorize("net", "mixed").exists()
+            assert not place.memorize("net").exists()
         return list(begun)
 
     kinds = [corruption.kind for corruption in GROUP]
     assert ran() == kinds
-    assert ran(lr=0.004) == ran(samples=100) == kinds  # finished, but not with these parameters
     assert ran() == ["random_pixels"]
-    for path in place.work.iterdir():
-        path.write_text("{")  # damaged, and so not there
-    assert ran() == kinds
+    assert ran(lr=0.004) == kinds  # finished, but not with these parameters
+    assert ran(samples=100) == kinds
     killed = False
-    assert ran() == ["random_pixels"]
-    runs = json.loads(place.memorize("net", "mixed").read_text())["runs"]
-    assert [one["kind"] for one in runs] == kinds
-    assert list(place.work.iterdir()) == []
+    assert ran(samples=100) == ["random_pixels"]
+    runs = json.loads(place.memorize("net").read_text())["runs"]
+    assert [one["kind"] for one in runs] == kinds and {one["n_train"] for one in runs} == {100}
+    place.memorize("net").unlink()
+    GROUP.append(kind("shuffled_pixels"))
+    try:
+        assert ran(samples=100) == ["shuffled_pixels"]  # one more costs one
+        assert ran(samples=100) == [*kinds, "shuffled_pixels"]  # forced: nothing new was asked
+    finally:
+        GROUP.pop()
 
 
 def test_divergence_names_keys_that_memorize_has(place: Place) -> None:
     with pytest.raises(UserError, match="diverged") as error:
-        run(place, config(lr=1e30), "net", "mixed")
-    assert "Lower memorize.lr (now 1e+30), or raise memorize.batch_size" in str(error.value)
+        run(place, config(lr=1e30), "net")
+    told = "Lower memorize.networks.net.lr (now 1e+30), or raise its batch_size"
+    assert told in str(error.value)
     assert "schedule" not in str(error.value)
 
 
 def test_fewer_samples_are_a_nested_random_subset() -> None:
-    few, many = first_of(TRAIN, 10, 3), first_of(TRAIN, 40, 3)
+    few, many = first_of(TRAIN, 10, "recipe"), first_of(TRAIN, 40, "recipe")
     assert set(few.index.tolist()) < set(many.index.tolist()) < set(TRAIN.index.tolist())
-    assert first_of(TRAIN, None, 3) is TRAIN
-    assert set(first_of(TRAIN, 10, 4).index.tolist()) != set(few.index.tolist())
-    with pytest.raises(UserError, match=r"memorize\.samples"):
-        first_of(TRAIN, len(TRAIN.y) + 1, 3)
+    assert len(few.y) == 10 and few.index.tolist() != TRAIN.index[:10].tolist()
+    assert np.array_equal(few.y, TRAIN.y[few.index]) and np.array_equal(few.x, TRAIN.x[few.index])
+    assert first_of(TRAIN, None, "recipe") is TRAIN
+    with pytest.raises(UserError, match=r"networks\.a\.samples: 121 asked"):
+        first_of(TRAIN, len(TRAIN.y) + 1, "networks.a")

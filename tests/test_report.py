@@ -256,7 +256,7 @@ def test_the_regularizers_of_memorizing_networks_are_those_of_the_recipe(
 ) -> None:
     assert "no regularization" in _page(made)
     place = _copy(made, tmp_path)
-    path = place.network("plain") / "training.json"
+    path = place.memorize("plain")
     info: dict[str, Any] = store.read_json(path)
     info["recipe"] |= {"weight_decay": 0.005, "augmentation": "light"}
     store.write_json(path, info)
@@ -322,7 +322,7 @@ def test_errors_make_accuracy_a_range_that_is_marked(tmp_path: Path) -> None:
         ("attack/plain/l2/gallery.npz", "attack plain x l2"),
         ("noise/adversarial/linf", "noise adversarial x linf"),
         ("networks/plain/training.json", "network plain"),
-        ("memorize/plain/labels.json", "memorize plain x labels"),
+        ("memorize/plain.json", "memorize plain"),
         ("data.npz", "the data set"),
     ],
 )
@@ -384,10 +384,11 @@ def test_noise_that_never_breaks_half_is_told_as_a_bound(tmp_path: Path) -> None
 
 def test_memorization_is_told_as_it_went(made: Place, tmp_path: Path) -> None:
     place = _copy(made, tmp_path)
-    path = place.memorize("plain", "labels")
-    group: dict[str, Any] = store.read_json(path)
-    group["runs"][-1] |= {"fitted_epoch": None, "train_acc": 0.61, "test_acc": 0.35}
-    store.write_json(path, group)
+    path = place.memorize("plain")
+    stored: dict[str, Any] = store.read_json(path)
+    (random,) = [run for run in stored["runs"] if run["name"] == "random labels"]
+    random |= {"fitted_epoch": None, "train_acc": 0.61, "test_acc": 0.35}
+    store.write_json(path, stored)
     report.run(place, synthetic.config(TWO))
     assert "fits 100 %" in _summary(made)[2]
     assert "reaches 61.0 %" in _summary(place)[2]

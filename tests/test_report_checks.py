@@ -302,8 +302,9 @@ def test_a_difference_that_may_be_chance_does_not_hold_a_claim(made: Results) ->
 
 
 def test_random_labels_that_were_not_fitted_refute_the_claim(made: Results) -> None:
-    runs = [run | {"train_acc": 0.7} for run in made.memorize]
-    changed = _with_recipe(replace(made, memorize=runs), "plain", weight_decay=0.01)
+    decayed = {"recipe": synthetic.PLAIN | {"weight_decay": 0.01}}
+    runs = [run | {"train_acc": 0.7} | decayed for run in made.memorize]
+    changed = replace(made, memorize=runs)
     assert _claim(changed, "Networks fit random labels").verdict == claims.NOT_HELD
     assert _claim(changed, "Weight decay and dropout").verdict == claims.NOT_HELD
 

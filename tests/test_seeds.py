@@ -20,7 +20,7 @@ from test_stages import declared, tiny
 def config(place: Place, *seeds: int) -> Config:
     """The tiny grid with one network, which lists these seeds."""
     params = tiny(networks={"plain": {"seeds": list(seeds)}})
-    params["memorize"]["networks"] = ["plain"]
+    params["memorize"]["networks"] = {"plain": {}}
     params["evaluation"]["samples"] = 40
     path = place.folder / "params.yaml"
     path.write_text(yaml.safe_dump(params))

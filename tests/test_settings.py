@@ -91,6 +91,7 @@ TABLE: dict[str, Line] = {
     "data.samples": Changes("split", 50),
     "data.seed": Changes("split", 1),
     "recipe.architecture": Changes("training", "linear"),
+    "recipe.samples": Changes("memorized", 40),
     "recipe.settings": Changes("training", {"activation": "elu"}),
     "recipe.initialization": Changes("training", "he"),
     "recipe.epochs": Changes("training", 2),
@@ -156,14 +157,14 @@ TABLE: dict[str, Line] = {
     "noise.kinds": Changes("noise", ["uniform"]),
     "noise.draws": Changes("noise", 3),
     "noise.eps": Changes("noise", {"linf": [0.7], "l2": [2.0]}),
-    "memorize.networks": Changes(
-        "metrics", ["plain", "other"], {"networks": {**PLAIN, "other": {}}}
-    ),
-    "memorize.samples": Changes("memorized", 40),
-    "memorize.epochs": Changes("memorized", 2),
-    "memorize.batch_size": Changes("memorized", 16),
-    "memorize.lr": Changes("memorized", 0.01),
+    "memorize.networks": Changes("metrics", {"plain": {}, "other": {"lr": 0.01}}),
+    "memorize.recipe": Changes("memorized", {"lr": 0.01}),
     "memorize.seed": Changes("memorized", 1),
+    "memorize.until_fitted": Changes(
+        "memorized",
+        False,
+        {"memorize.recipe": {"epochs": 30}, "memorize.corruptions.*.fraction": 0.0},
+    ),
     "memorize.corruptions.*.kind": Changes("memorized", "gaussian"),
     "memorize.corruptions.*.fraction": Changes("memorized", 0.5),
     "headline.suite": Changes("metrics", "l2"),
@@ -196,7 +197,7 @@ def small() -> dict[str, Any]:
     }
     params["noise"] = {"kinds": ["corners", "uniform"], "draws": 2}
     params["noise"]["eps"] = {"linf": [0.8], "l2": [2.0]}
-    params["memorize"] |= {"epochs": 1, "networks": ["plain"]}
+    params["memorize"] |= {"recipe": {"epochs": 1}, "networks": {"plain": {}}}
     params["memorize"]["corruptions"] = {"labels": [{"kind": "labels", "fraction": 1.0}]}
     params["evaluation"] |= {"samples": 12, "slots": 8, "diagnosis": 8}
     return params
@@ -293,8 +294,8 @@ class Outcomes:
         return read_npz(place.noise("plain", "linf") / "verdicts.npz")
 
     def memorized(self, config: Config, place: Place) -> Any:
-        memorize.run(place, config, "plain", "labels")
-        return read_json(place.memorize("plain", "labels"))
+        memorize.run(place, config, "plain")
+        return read_json(place.memorize("plain"))
 
     def metrics(self, config: Config, place: Place) -> Any:
         grid = config.model_dump(exclude={"headline"})
@@ -306,7 +307,7 @@ class Outcomes:
                     attack.run(place, config, network, suite)
                     noise.run(place, config, network, suite)
             for network in config.memorize.networks:
-                memorize.run(place, config, network, "labels")
+                memorize.run(place, config, network)
             self.grid = grid
         loaded = results.load(place, config)
         head = config.headline

@@ -39,8 +39,8 @@ def tiny(**changes: Any) -> dict[str, Any]:
         }
     }
     params["noise"] |= {"kinds": ["corners", "uniform"], "draws": 3, "eps": {"linf": [0.8]}}
+    params["memorize"]["recipe"]["epochs"] = 2
     params["memorize"] |= {
-        "epochs": 2,
         "corruptions": {"labels": [{"kind": "labels", "fraction": 1.0}, {"kind": "gaussian"}]},
     }
     params["evaluation"]["samples"] = 60
@@ -67,6 +67,18 @@ class Declared:
     def __getitem__(self, name: str) -> Any:
         return self._pick(name, self._value[name])
 
+    def memorizing(self, network: str) -> Any:
+        self._pick("recipe", None)
+        for key in ("recipe", "seed"):
+            getattr(self.memorize, key)
+        self.memorize.networks[network]
+        return self._value.memorizing(network)
+
+    def groups(self, network: str) -> list[str]:
+        self.networks[network]
+        self.corruptions  # noqa: B018
+        return self._value.groups(network)
+
     def recipe_of(self, network: str) -> Any:
         self._pick("recipe", None)
         self.networks[network]
@@ -92,8 +104,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Config]:
         item = {"network": network, "suite": "linf"}
         attack.run(place, declared(config, "attack", **item), network, "linf")
         noise.run(place, declared(config, "noise", **item), network, "linf")
-    item = {"network": "plain", "corruption": "labels"}
-    memorize.run(place, declared(config, "memorize", **item), "plain", "labels")
+    memorize.run(place, declared(config, "memorize", network="plain"), "plain")
     report.run(place, declared(config, "report"))
     return place, config
 

@@ -32,7 +32,7 @@ def config(networks: list[str] = NETWORKS) -> Any:
         networks={name: {} for name in networks},
         recipe_of=lambda network: RECIPE,
         suites={"linf": SimpleNamespace(norm="linf")},
-        memorize=SimpleNamespace(networks=["plain"], corruptions={"random_labels": []}),
+        memorize=SimpleNamespace(networks=[]),
         tracking=SimpleNamespace(artifacts=True),
     )
 
@@ -54,7 +54,9 @@ def write_results(folder: Path) -> Place:
         for cell in (place.attack(name, "linf"), place.noise(name, "linf")):
             store.write_bytes(cell / "verdicts.npz", f"verdicts on {name}".encode())
     run = {"name": "50 % random labels", "history": epochs, "test_acc": 0.6, "seconds": 1.0}
-    store.write_json(place.memorize("plain", "random_labels"), {"runs": [run], "device": {}})
+    run |= {"parameters": 1234}
+    recipe = {"architecture": "mlp", "lr": 0.1}
+    store.write_json(place.memorize("plain"), {"runs": [run], "device": {}, "recipe": recipe})
     set_metrics(place, plain={"clean_acc": 0.98, "eps50": 0.08, "robust_acc": 0.2})
     rows = [f"{name},linf,0.08" for name in NETWORKS] + [f"{name},l2," for name in NETWORKS]
     store.write_text(
@@ -136,11 +138,28 @@ def test_a_run_shows_recipe_headlines_curves_and_where_it_comes_from(place: Plac
         return sorted((point.step, point.value) for point in history)
 
     assert curve("loss") == [(1, 1.0), (2, 0.5)]
-    assert curve("memorize/50_random_labels/train_acc") == [(1, 0.5), (2, 0.5)]
-    assert curve("memorize/50_random_labels/test_acc") == [(2, 0.6)]
     assert curve("eps/linf") == [(0, 0.0), (1, 0.1), (2, 0.3)]
     assert curve("robust_acc/linf") == [(0, 1.0), (1, 0.8), (2, 0.4)]
     assert "validation_robust_acc" not in plain.data.metrics
+
+
+def test_what_was_memorized_has_runs_of_its_own(place: Place) -> None:
+    asked = config()
+    asked.memorize.networks = ["plain"]
+    track.run(place, asked)
+    found = {run.data.tags["network"]: run for run in runs()}
+    assert set(found) == {*NETWORKS, "memorize/plain"}
+    run = found["memorize/plain"]
+    assert run.info.run_name == "digits/memorize/plain"
+    assert run.data.params == {"architecture": "mlp", "lr": "0.1", "parameters": "1234"}
+    history = client(Path("mlflow.db")).get_metric_history(
+        run.info.run_id, "50_random_labels/train_acc"
+    )
+    assert [(point.step, point.value) for point in history] == [(1, 0.5), (2, 0.5)]
+    assert run.data.metrics["50_random_labels/test_acc"] == 0.6
+    place.memorize("plain").unlink()
+    with pytest.raises(UserError, match=r"memorize/plain\.json"):
+        track.run(place, asked)
 
 
 def test_at_most_a_dozen_headlines_the_known_ones_first(place: Place) -> None:
@@ -341,7 +360,6 @@ def test_experiments_have_one_mlflow_experiment_each(place: Place) -> None:
         "reports/tables/networks.csv",
         "artifacts/networks/plain/network.pt",
         "artifacts/noise/adversarial/linf/verdicts.npz",
-        "artifacts/memorize/plain/random_labels.json",
     ],
 )
 def test_a_missing_result_is_named_before_anything_is_written(place: Place, missing: str) -> None:

@@ -7,6 +7,7 @@ right type is told by the schema and passed over here.
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -41,15 +42,58 @@ PUBLISHED = {
 
 def cross_errors(raw: dict[str, Any]) -> list[str]:
     """One line for each contradiction between the parts of a raw params.yaml."""
-    errors = [
-        f"memorize.networks: {unknown(name, _mapping(raw, 'networks'))}"
-        for name in _listed(_mapping(raw, "memorize").get("networks"))
-        if isinstance(name, str) and name not in _mapping(raw, "networks")
-    ]
+    errors = _memorize_errors(raw) + _architecture_errors(raw) + _headline_errors(raw)
+    errors += _count_errors(raw) + _suite_errors(raw) + _training_errors(raw)
     data_set = _data_set(raw)
-    shape = data_set.shape if data_set else None
-    errors += _architecture_errors(raw) + _headline_errors(raw) + _count_errors(raw)
-    return errors + _suite_errors(raw) + _training_errors(raw) + recipe_errors(raw, shape)
+    return errors + recipe_errors(raw, data_set.shape if data_set else None)
+
+
+Layers = list[tuple[str, dict[str, Any]]]
+
+
+def recipe_layers(raw: dict[str, Any]) -> list[Layers]:
+    """The sections that each network's recipe is put together from; the last one wins.
+
+    Those of `memorize` are there too, and what they share by itself.
+    """
+    memorize, recipe = _mapping(raw, "memorize"), ("recipe", _mapping(raw, "recipe"))
+    networks, memorizing = _mapping(raw, "networks"), _mapping(memorize, "networks")
+    found: list[Layers] = [
+        [recipe, (f"networks.{name}", _mapping(networks, name))] for name in networks
+    ]
+    shared = ("memorize.recipe", _mapping(memorize, "recipe"))
+    found.append([recipe, shared])
+    for name in memorizing:
+        own = {k: v for k, v in _mapping(memorizing, name).items() if k != "corruptions"}
+        found.append([recipe, shared, (f"memorize.networks.{name}", own)])
+    return found
+
+
+def _memorize_errors(raw: dict[str, Any]) -> list[str]:
+    """Corruptions that are not there, and settings that memorizing decides itself."""
+    memorize = _mapping(raw, "memorize")
+    networks, groups = _mapping(memorize, "networks"), _mapping(memorize, "corruptions")
+    errors = []
+    for name in networks:
+        key, asked = f"memorize.networks.{name}", _mapping(networks, name).get("corruptions", [])
+        if not isinstance(asked, list):
+            errors.append(f"{key}.corruptions: must be a list of names of memorize.corruptions")
+        errors += [
+            f"{key}.corruptions: {unknown(group, groups)}"
+            for group in _listed(asked)
+            if group not in groups
+        ]
+    sections = {"memorize.recipe": _mapping(memorize, "recipe")}
+    sections |= {f"memorize.networks.{name}": _mapping(networks, name) for name in networks}
+    for section, settings in sections.items():
+        if "seeds" in settings:
+            errors.append(f"{section}.seeds: every run has memorize.seed; leave it out")
+        errors += [
+            f"{section}.{key}: the last epoch is always kept; leave it out"
+            for key in ("select", "patience")
+            if key in settings
+        ]
+    return errors
 
 
 def _headline_errors(raw: dict[str, Any]) -> list[str]:
@@ -130,11 +174,8 @@ def _watched_errors(suite: str, attacks: Any) -> list[str]:
 
 def _training_errors(raw: dict[str, Any]) -> list[str]:
     """Budgets of adversarial training that the box does not hold."""
-    networks = _mapping(raw, "networks")
-    recipes = {"recipe": _mapping(raw, "recipe")}
-    recipes |= {f"networks.{name}": _mapping(networks, name) for name in networks}
     errors = []
-    for key, recipe in recipes.items():
+    for key, recipe in _recipe_sections(raw).items():
         threat = _mapping(recipe, "adversarial")
         if threat.get("norm") in registry.L_NORMS:
             grid, data = [threat.get("eps")], _mapping(raw, "data")
@@ -153,21 +194,28 @@ def merged(recipe: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 def _architecture_errors(raw: dict[str, Any]) -> list[str]:
     """What an architecture cannot be: its settings, its dropout, the data set's images."""
-    data_set, recipe, networks = _data_set(raw), _mapping(raw, "recipe"), _mapping(raw, "networks")
+    data_set = _data_set(raw)
     # The size of a folder's images is not known yet; training checks it before it starts.
     size = data_set.shape[1:] if data_set else None
     errors = []
-    for name in networks:
-        own = _mapping(networks, name)
-        chosen = merged(recipe, own)
+    for layers in recipe_layers(raw):
+        chosen = functools.reduce(merged, (own for _, own in layers))
         architecture, settings = str(chosen.get("architecture")), _mapping(chosen, "settings")
         if architecture not in ARCHITECTURES:
             continue  # told by the schema
         dropout = next(iter(_numbers([chosen.get("dropout")])), 0.0)
         for key, reason in ARCHITECTURES[architecture].problems(settings, dropout, size):
-            section = f"networks.{name}" if key.split(".")[0] in own else "recipe"
-            errors.append(f"{section}.{key}: {reason}")
+            setters = [section for section, own in layers if key.split(".")[0] in own]
+            errors.append(f"{setters[-1] if setters else 'recipe'}.{key}: {reason}")
     return errors
+
+
+def _recipe_sections(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every section that holds settings of a recipe, by its path."""
+    sections = {"recipe": _mapping(raw, "recipe")}
+    for layers in recipe_layers(raw):
+        sections |= dict(layers)
+    return sections
 
 
 def _count_errors(raw: dict[str, Any]) -> list[str]:
@@ -183,18 +231,19 @@ def _count_errors(raw: dict[str, Any]) -> list[str]:
     train -= held_out(train, shares[1])
     errors = []
 
-    def check(section: str, there: int, part: str) -> None:
-        asked = _mapping(raw, section).get("samples")
+    def check(section: str, asked: Any, there: int, part: str) -> None:
         if isinstance(asked, int) and asked > there:
             errors.append(
                 f"{section}.samples: {asked} asked, but {data['name']} has {there} {part} images "
                 "here; null takes them all"
             )
 
-    check("data", train, "training")
     kept = data.get("samples")
-    check("memorize", min(train, kept) if isinstance(kept, int) else train, "training")
-    check("evaluation", test, "test")
+    check("data", kept, train, "training")
+    check("evaluation", _mapping(raw, "evaluation").get("samples"), test, "test")
+    for section, recipe in _recipe_sections(raw).items():
+        there = min(train, kept) if isinstance(kept, int) else train
+        check(section, recipe.get("samples"), there, "training")
     return errors
 
 

@@ -82,40 +82,69 @@ def recipe_errors(raw: Raw, shape: tuple[int, int, int] | None) -> list[str]:
 
     `shape` is that of the images, None if it is not known yet.
     """
-    defaults, networks = raw.get("recipe"), raw.get("networks")
-    if not isinstance(defaults, dict) or not isinstance(networks, dict):
+    if not isinstance(raw.get("recipe"), dict):
         return []
-    own = {name: value for name, value in networks.items() if isinstance(value, dict)}
+    recipe, memorize = raw["recipe"], _mapping(raw, "memorize")
+    shared = _mapping(memorize, "recipe")
+    networks = {
+        f"networks.{name}": (recipe, _mapping(_mapping(raw, "networks"), name))
+        for name in _mapping(raw, "networks")
+    }
+    memorizing = {
+        f"memorize.networks.{name}": (
+            recipe | shared | {"patience": None},  # the last epoch is kept, whatever `recipe` says
+            _mapping(_mapping(memorize, "networks"), name),
+        )
+        for name in _mapping(memorize, "networks")
+    }
     errors: list[str] = []
     for use in USES:
-        errors += _unread(use, defaults, own)
-    for name, overrides in own.items():
-        recipe = defaults | overrides
+        for section, (defaults, own) in (networks | memorizing).items():
+            errors += _unread(use, section, defaults, own)
+        heirs = list(networks.values()) + ([] if use.key in shared else list(memorizing.values()))
+        errors += _unused(use, "recipe", recipe, heirs)
+        errors += _unused(use, "memorize.recipe", shared, list(memorizing.values()))
+    for section, (defaults, own) in (networks | memorizing).items():
+        inherited = "memorize.recipe" if section in memorizing else "recipe"
 
-        def key(*names: str, name: str = name, overrides: Raw = overrides) -> str:
+        def key(
+            *names: str, section: str = section, own: Raw = own, inherited: str = inherited
+        ) -> str:
             """Where the first of these settings stands that the network writes itself."""
-            mine = [each for each in names if each in overrides]
-            return f"networks.{name}.{mine[0]}" if mine else f"recipe.{names[0]}"
+            mine = [each for each in names if each in own]
+            if mine:
+                return f"{section}.{mine[0]}"
+            theirs = [each for each in names if each in shared and inherited == "memorize.recipe"]
+            return f"{inherited}.{theirs[0]}" if theirs else f"recipe.{names[0]}"
 
-        errors += list(_contradictions(recipe, key))
-        for part, reason in augmentation_errors(recipe, shape):
+        errors += list(_contradictions(defaults | own, key))
+        for part, reason in augmentation_errors(defaults | own, shape):
             errors.append(f"{key('augmentation')}.{part}: {reason}")
     return list(dict.fromkeys(errors))
 
 
-def _unread(use: Use, defaults: Raw, own: dict[str, Raw]) -> Iterator[str]:
-    recipes = {name: defaults | overrides for name, overrides in own.items()}
-    for name, overrides in own.items():
-        value, recipe = recipes[name].get(use.key), recipes[name]
-        if use.of(recipe):
-            if use.example is not None and value == use.off:
-                yield f"networks.{name}.{use.key}: needed here, such as {use.example}"
-        elif use.key in overrides and value != use.off:
-            yield f"networks.{name}.{use.key}: {use.reason}"
-    value = defaults.get(use.key)
-    inherited = [recipe for name, recipe in recipes.items() if use.key not in own[name]]
+def _mapping(values: Raw, key: str) -> Raw:
+    found = values.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _unread(use: Use, section: str, defaults: Raw, own: Raw) -> Iterator[str]:
+    """What a network writes itself and does not read, or needs and does not have."""
+    recipe = defaults | own
+    value = recipe.get(use.key)
+    if use.of(recipe):
+        if use.example is not None and value == use.off:
+            yield f"{section}.{use.key}: needed here, such as {use.example}"
+    elif use.key in own and value != use.off:
+        yield f"{section}.{use.key}: {use.reason}"
+
+
+def _unused(use: Use, section: str, shared: Raw, heirs: list[tuple[Raw, Raw]]) -> Iterator[str]:
+    """What is shared by networks of which none reads it."""
+    value = shared.get(use.key)
+    inherited = [defaults | own for defaults, own in heirs if use.key not in own]
     if value not in (None, use.off) and not any(use.of(recipe) for recipe in inherited):
-        yield f"recipe.{use.key}: no network uses it: {use.reason}"
+        yield f"{section}.{use.key}: no network uses it: {use.reason}"
 
 
 def _contradictions(recipe: Raw, key: Callable[..., str]) -> Iterator[str]:

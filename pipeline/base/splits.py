@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -61,3 +61,35 @@ def _opened(place: Place) -> Iterator[Any]:
         raise UserError(
             f"{place.data}: damaged ({error}); delete it and run `dvc repro data`"
         ) from error
+
+
+def first_of(train: Split, samples: int | None, keys: str) -> Split:
+    """A keyed subset of `samples` images, nested: a larger one holds every smaller one.
+
+    It is the same for every network, whatever its seed.
+
+    Raises:
+        UserError: naming `keys`, the section that asks, if more are asked than there are.
+    """
+    if samples is None:
+        return train
+    if samples > len(train.y):
+        raise UserError(
+            f"{keys}.samples: {samples} asked, but the training split has {len(train.y)} images; "
+            "null takes them all"
+        )
+    kept = np.isin(train.index, shuffled(train.index, seed=0, purpose=4)[:samples])
+    return replace(train, x=train.x[kept], y=train.y[kept], index=train.index[kept])
+
+
+def shuffled(numbers: np.ndarray, seed: int, purpose: int) -> np.ndarray:
+    """`numbers` in the order of a hash (SplitMix64) of seed, purpose and number.
+
+    A hash and not numpy's generator, whose streams may change from version to version.
+    """
+    z = numbers.astype(np.uint64) + np.uint64((seed << 32) + (purpose << 28))
+    with np.errstate(over="ignore"):
+        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return numbers[np.argsort(z ^ (z >> np.uint64(31)), kind="stable")]

@@ -57,8 +57,8 @@ class Place:
     def noise(self, network: str, suite: str) -> Path:
         return self.artifacts / "noise" / network / suite
 
-    def memorize(self, network: str, corruption: str) -> Path:
-        return self.artifacts / "memorize" / network / f"{corruption}.json"
+    def memorize(self, network: str) -> Path:
+        return self.artifacts / "memorize" / f"{network}.json"
 
     @property
     def reports(self) -> Path:

@@ -32,7 +32,7 @@ def claims(results: Results, found: list[Measure], eps: float) -> list[Claim]:
     plain = [m for m in read if not _recipe(results, m.network).get("adversarial")]
     trained = [m for m in read if _recipe(results, m.network).get("adversarial")]
     random = [r for r in results.memorize if r["kind"] == "labels" and r["fraction"] == 1]
-    regularized = [r for r in random if _regularized(_recipe(results, r["network"]))]
+    regularized = [r for r in random if _regularized(r["recipe"])]
     images = [r for r in results.memorize if r["kind"] != "labels"]
     survive = {m.network: survives(m, eps) for m in found}
     clean = {

@@ -158,12 +158,7 @@ def load(place: Place, config: Config) -> Results:
             network: _json(place.network(network) / "training.json", f"network {network}")
             for network in config.networks
         },
-        memorize=[
-            run
-            for network in config.memorize.networks
-            for group in config.memorize.corruptions
-            for run in _runs(place, network, group)
-        ],
+        memorize=[run for network in config.memorize.networks for run in _runs(place, network)],
     )
 
 
@@ -187,9 +182,9 @@ def _on_same_images(
                 )
 
 
-def _runs(place: Place, network: str, group: str) -> list[dict[str, Any]]:
-    stored = _json(place.memorize(network, group), f"memorize {network} x {group}")
-    return [{"network": network, "group": group, **run} for run in stored["runs"]]
+def _runs(place: Place, network: str) -> list[dict[str, Any]]:
+    stored = _json(place.memorize(network), f"memorize {network}")
+    return [{"network": network, "recipe": stored["recipe"], **run} for run in stored["runs"]]
 
 
 def _need(path: Path, what: str) -> None:

@@ -12,20 +12,12 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError
 
-from ..consistency import cross_errors, listed, merged
+from ..consistency import cross_errors, listed, merged, recipe_layers
 from ..errors import UserError
+from .memorize import Corruption, Memorize
 from .messages import sentence
 from .recipe import Recipe
-from .sections import (
-    Corruption,
-    Data,
-    Evaluation,
-    Headline,
-    Memorize,
-    Noise,
-    Suite,
-    Tracking,
-)
+from .sections import Data, Evaluation, Headline, Noise, Suite, Tracking
 from .types import Name, Strict
 
 __all__ = [
@@ -65,6 +57,16 @@ class Config(Strict):
         """The full recipe of a network: the defaults of `recipe`, then what it overrides."""
         return Recipe.model_validate(merged(self.recipe.model_dump(), self.networks[network]))
 
+    def memorizing(self, network: str) -> Recipe:
+        """The full recipe of a network of `memorize`: `recipe`, `memorize.recipe`, then its own.
+
+        Every run of it has the seed of the section, and keeps what the last epoch has learned.
+        """
+        own = {k: v for k, v in self.memorize.networks[network].items() if k != "corruptions"}
+        fixed = {"seeds": [self.memorize.seed], "select": "last", "patience": None}
+        recipe = merged(merged(self.recipe.model_dump(), self.memorize.recipe), own)
+        return Recipe.model_validate(recipe | fixed)
+
 
 def load(path: str | Path) -> Config:
     """Read and check `path` whole.
@@ -87,27 +89,24 @@ def load(path: str | Path) -> Config:
         config = Config.model_validate(raw)
     except ValidationError as error:
         errors += [sentence(item, Config) for item in error.errors()]
-    errors += _network_errors(raw) + cross_errors(raw)
+    errors += _override_errors(raw) + cross_errors(raw)
     if errors or config is None:
         raise ConfigError("\n".join(f"{path}: {line}" for line in dict.fromkeys(errors)))
     return config
 
 
-def _network_errors(raw: dict[str, Any]) -> list[str]:
-    """What a network overrides, checked key by key even when other parts of the file are wrong."""
-    networks, recipe = raw.get("networks"), raw.get("recipe")
-    if not isinstance(networks, dict) or not isinstance(recipe, dict):
-        return []
-    try:
-        Recipe.model_validate(recipe)
-    except ValidationError:
-        return []  # told already, and every network would repeat it
-    errors = []
-    for name, overrides in networks.items():
-        if not isinstance(overrides, dict):
-            continue  # told by Config: must be a mapping
-        try:
-            Recipe.model_validate(merged(recipe, overrides))
-        except ValidationError as error:
-            errors += [sentence(item, Config, prefix=("networks", name)) for item in error.errors()]
+def _override_errors(raw: dict[str, Any]) -> list[str]:
+    """What is overridden of `recipe`, checked even when other parts of the file are wrong."""
+    errors: list[str] = []
+    for layers in recipe_layers(raw):
+        recipe: dict[str, Any] = {}
+        for section, overrides in layers:
+            recipe = merged(recipe, overrides)
+            try:
+                Recipe.model_validate(recipe)
+            except ValidationError as error:
+                if section != "recipe":  # told by Config
+                    path = tuple(section.split("."))
+                    errors += [sentence(item, Config, prefix=path) for item in error.errors()]
+                break  # what builds on it would repeat the error
     return errors

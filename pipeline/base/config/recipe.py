@@ -38,6 +38,7 @@ class Recipe(Strict):
     settings: dict[str, Any]
     """of the architecture, which checks them"""
     initialization: Literal["default", "xavier", "he"]
+    samples: Count | None
     epochs: Count
     batch_size: Count
     optimizer: Literal["sgd", "adagrad", "rmsprop", "adam", "adamw"]

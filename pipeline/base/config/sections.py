@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from attacks import registry
 
-from .types import Count, Eps, EpsGrid, Name, Norm, Seed, Strict, one_of
+from .types import Count, Eps, EpsGrid, Norm, Seed, Strict, one_of
 
 
 class Data(Strict):
@@ -43,28 +43,6 @@ class Noise(Strict):
     ]
     draws: Count
     eps: dict[Norm, EpsGrid]
-
-
-class Corruption(Strict):
-    kind: Literal["labels", "shuffled_pixels", "random_pixels", "gaussian"]
-    fraction: Annotated[float, Field(ge=0, le=1)] = 1.0
-
-    @field_validator("fraction")
-    @classmethod
-    def _of_labels(cls, fraction: float, info: ValidationInfo) -> float:
-        if info.data.get("kind") != "labels" and fraction != 1:
-            raise ValueError("only labels can be corrupted in part; leave it out")
-        return fraction
-
-
-class Memorize(Strict):
-    networks: Annotated[list[str], Field(min_length=1)]
-    samples: Count | None
-    epochs: Count
-    batch_size: Count
-    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    seed: Seed
-    corruptions: dict[Name, Annotated[list[Corruption], Field(min_length=1)]]
 
 
 class Headline(Strict):

@@ -40,7 +40,7 @@ def _parts(results: Results, chance: float) -> list[dict[str, Any]]:
             f"What {network} fits: training accuracy by epoch",
             f"Training accuracy of {network} by epoch, one line for each way of spoiling the data; "
             f"{runs[0]['n_train']} training images, "
-            f"{sentences.regularizers(results.training[network]['recipe'])}.",
+            f"{sentences.regularizers(runs[0]['recipe'])}.",
             takeaway,
             {run["name"]: [e["train_acc"] for e in run["history"]] for run in runs},
             chance=chance,
