@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "train": ("train", ("network",), "train one network"),
     "attack": ("attack", ("network", "suite"), "attack one network with one suite"),
     "noise": ("noise", ("network", "suite"), "perturb one network's images at random"),
+    "transfer": ("transfer", (), "try every network's witnesses on the others"),
     "memorize": ("memorize", ("network",), "fit corrupted labels or images"),
     "report": ("report", (), "write reports/ from all results"),
     "track": ("track", (), "bring MLflow up to date with all results"),

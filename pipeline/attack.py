@@ -16,7 +16,7 @@ from .diagnosis import Diagnosis
 from .gallery import broken_examples, fooling_images
 from .measure import Cascade, load_images, measure, on_levels, run_record
 from .per_seed import judge_each_seed
-from .verify import check_witnesses
+from .witnesses import check_witnesses
 
 if TYPE_CHECKING:
     from .base.config import Config

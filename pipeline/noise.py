@@ -18,7 +18,7 @@ from .base.errors import UserError
 from .base.store import Place, replace_folder, write_json, write_npz
 from .measure import Cascade, load_images, measure, run_record
 from .per_seed import judge_each_seed
-from .verify import check_witnesses
+from .witnesses import check_witnesses
 
 if TYPE_CHECKING:
     from .base.config import Config

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from attacks.geometry import threat_of
-from attacks.registry import TRANSFORMATIONS
-from attacks.verdict import BROKEN, TOLERANCE, judge
+from attacks.verdict import BROKEN
 
+from . import transfer
 from .base.errors import UserError
 from .base.seeds import trained
 from .base.store import Place, read_npz
-from .measure import PART, Images, load_images
+from .measure import Images, load_images
+from .witnesses import check_witnesses
 
 if TYPE_CHECKING:
     from .base.config import Config
 
 
 def run(place: Place, config: Config) -> None:
-    """Re-check the witnesses of every network, seed, suite and noise; print one line for each.
+    """Re-check the witnesses of every network, seed, suite, noise and transfer; a line for each.
 
     Raises:
         UserError: if a witness does not hold or a broken example has none, naming them.
@@ -37,6 +36,11 @@ def run(place: Place, config: Config) -> None:
                     name = f"{stage} {network} {suite}" + (f" seed {seed}" if part else "")
                     folder = at(network, suite) / part
                     failures += [f"{name}: {reason}" for reason in _refuted(folder, images, name)]
+                name = f"transfer {network} {suite}" + (f" seed {seed}" if part else "")
+                count, refuted = transfer.refuted(place, images, network, part, suite)
+                told = f"{len(refuted)} do not" if refuted else "all hold"
+                print(f"{name}: {count} witnesses of others, {told}")
+                failures += [f"{name}: {reason}" for reason in refuted]
     if failures:
         raise UserError("these witnesses do not hold:\n" + "\n".join(failures))
 
@@ -62,41 +66,3 @@ def _missing(verdicts: Mapping[str, np.ndarray], witnesses: Mapping[str, np.ndar
         for key, eps in smallest.items()
         if shown.get(key) != eps
     ]
-
-
-def check_witnesses(images: Images, witnesses: Mapping[str, np.ndarray]) -> list[str]:
-    """Judge each witness again at its eps; one sentence for each that does not hold."""
-    norm = str(witnesses["norm"])
-    position = {int(key): row for row, key in enumerate(images.keys.tolist())}
-    refuted = []
-    index = witnesses["index"]
-    unknown = [int(key) for key in index if int(key) not in position]
-    if unknown:
-        return [f"example {key} is not among the evaluated test images" for key in unknown]
-    for eps, chosen in _by_eps(witnesses["eps"]):
-        rows = [position[int(key)] for key in index[chosen]]
-        x, y, keys = images.x[rows], images.y[rows], images.keys[rows]
-        x_adv, theta = (
-            torch.from_numpy(witnesses[name][chosen]).to(images.x) for name in ("x_adv", "theta")
-        )
-        # A transformed image is rendered again: that it looks right is no proof that it is one.
-        answer = theta if norm in TRANSFORMATIONS else x_adv
-        shown = threat_of(norm, eps, x).image(answer, x)
-        judged = judge(images.oracle, x, answer, y, keys, norm, eps)
-        other = (shown - x_adv).flatten(1).abs().amax(dim=1) > TOLERANCE
-        for row in ((judged.outcome != BROKEN) | other).nonzero()[:, 0].tolist():
-            told = ", and the stored image is not what its parameters render" if other[row] else ""
-            refuted.append(
-                f"example {int(index[chosen[row]])} at eps {eps:g}: predicted "
-                f"{int(judged.prediction[row])}, label {int(y[row])}, "
-                f"distance {float(judged.distance[row]):.7g}{told}"
-            )
-    return refuted
-
-
-def _by_eps(budgets: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
-    """Places of equal budget, no more at a time than a part has: memory stays bounded."""
-    for eps in np.unique(budgets):
-        chosen = np.flatnonzero(budgets == eps)
-        for begin in range(0, len(chosen), PART):
-            yield float(eps), chosen[begin : begin + PART]

@@ -84,6 +84,7 @@ def write(
     y = rng.integers(0, 10, n) if labels is None else labels
     _write_data(place, x, y)
     difficulty = rng.lognormal(0, 0.5, n)  # shared: the same images are hard for every network
+    witnesses: dict[tuple[str, str], np.ndarray] = {}
     for name, (eps50, factor, clean) in (networks or NETWORKS).items():
         listed = (seeds or {}).get(name, [0])
         store.write_json(place.network(name) / "seeds.json", {"seeds": listed, "weights": []})
@@ -104,10 +105,15 @@ def write(
                 place.noise(name, suite), name, suite, y, wrong, noise, NOISE[norm], cascade=False
             )
             write_diagnosis(place.attack(name, suite), y, wrong, attack, grid)
+            witnesses[name, suite] = np.where(wrong, np.inf, pgd)
             _write_gallery(place, name, suite, x, y, wrong, pgd, grid)
             _write_fooling(place, name, suite)
             for at in (place.attack(name, suite), place.noise(name, suite)):
                 _write_run(at, name, suite, norm)
+    for suite, (_, grid) in SUITES.items():
+        made = {name: found for (name, of), found in witnesses.items() if of == suite}
+        further = [f"{n}/seed-{k}" for n, listed in (seeds or {}).items() for k in listed[1:]]
+        write_transfer(place, suite, made, grid, further)
     first = next(iter(networks or NETWORKS))
     runs = [
         {"group": group, **_memorized(*run)} for group, runs in CORRUPTIONS.items() for run in runs
@@ -269,6 +275,45 @@ def write_diagnosis(
         restarts_attack=np.array([1, 6]),
     )
     store.write_json(folder / "signs.json", SIGNS | {"n": int((~wrong).sum())})
+
+
+def write_transfer(
+    place: Place,
+    suite: str,
+    thresholds: dict[str, np.ndarray],
+    grid: list[float],
+    further: list[str] | None = None,
+) -> None:
+    """Each network's witnesses, at the grid's eps above its (N,) threshold, tried on the others.
+
+    A witness breaks another network if its eps is 1.5 times the other's own threshold, and none of
+    the `further` targets.
+    """
+    names = list(thresholds)
+    columns: dict[str, list[np.ndarray]] = {}
+    for source, own in enumerate(thresholds.values()):
+        rows = np.flatnonzero(own <= grid[-1])
+        eps = np.array(grid)[np.searchsorted(grid, own[rows])]
+        for target, other in enumerate(thresholds.values()):
+            if source == target:
+                continue
+            row = {
+                "source": np.full(len(rows), source, np.int16),
+                "target": np.full(len(rows), target, np.int16),
+                "index": rows.astype(np.int64) * 3,
+                "eps": eps,
+                "outcome": (eps >= 1.5 * other[rows]).astype(np.uint8),
+            }
+            for key, column in row.items():
+                columns.setdefault(key, []).append(column)
+    if len(names) == 1:
+        columns = {key: [np.zeros(0)] for key in ("source", "target", "index", "eps", "outcome")}
+    store.write_npz(
+        place.transfer(suite),
+        **{key: np.concatenate(parts) for key, parts in columns.items()},
+        source_names=np.array(names),
+        target_names=np.array([*names, *(further or [])]),
+    )
 
 
 # What the attack stage counts in a healthy network, as far as it is not the number of images.

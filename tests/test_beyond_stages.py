@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline import attack, data, memorize, noise, report, train, verify
+from pipeline import attack, data, memorize, noise, report, train, transfer, verify
 from pipeline.base.config import Config, ConfigError, load
 from pipeline.base.errors import UserError
 from pipeline.base.store import Place, read_npz, write_npz
@@ -48,6 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Config]:
         attack.run(place, config, "plain", suite)
         noise.run(place, config, "plain", suite)
     memorize.run(place, config, "plain")
+    transfer.run(place, config)
     report.run(place, config)
     return place, config
 

@@ -135,6 +135,7 @@ def test_edits_rerun_what_depends_on_them_and_nothing_else(project: Project) -> 
         "train@hard",
         *cells("attack", *both),
         *cells("noise", *both),
+        "transfer",
         "memorize@plain",
         "report",
         "track",
@@ -146,7 +147,8 @@ def test_edits_rerun_what_depends_on_them_and_nothing_else(project: Project) -> 
         params["suites"]["linf"]["eps"] = [0.1, 0.15]
 
     project.edit(shift)
-    assert project.repro() == {*cells("attack", *both), *cells("noise", *both), "report", "track"}
+    again = {*cells("attack", *both), *cells("noise", *both), "transfer", "report", "track"}
+    assert project.repro() == again
 
     # Reverted: everything comes back from DVC's run cache but what is never cached.
     before = verdicts(project)
@@ -168,6 +170,7 @@ def test_edits_rerun_what_depends_on_them_and_nothing_else(project: Project) -> 
         "train@third",
         "attack@third-linf",
         "noise@third-linf",
+        "transfer",
         "report",
         "track",
     }
@@ -175,7 +178,7 @@ def test_edits_rerun_what_depends_on_them_and_nothing_else(project: Project) -> 
 
     # A network less: nothing is computed, and no ghost stays in the report.
     project.edit(lambda params: params["networks"].pop("third"))
-    assert project.repro() == {"report", "track"}
+    assert project.repro() == {"transfer", "report", "track"}
     assert '"third"' not in (project.folder / "reports/metrics.json").read_text()
 
 
@@ -265,6 +268,7 @@ def test_a_killed_run_is_completed_by_the_next_with_the_same_verdicts(project: P
     project.edit(lambda params: params["suites"]["linf"].update(eps=[0.1, 0.15]))
     for stage in ("attack", "noise"):
         project.repro("--single-item", f"{stage}@plain-linf")
+    project.repro("--single-item", "transfer")
     project.kill_in("report", "reports/.tables.*", orphan=False)
     assert page.read_text().rstrip().endswith("</html>")
     assert "report" in project.repro()

@@ -12,7 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("attacks", "models", "pipeline")
-STAGES = ("data", "train", "attack", "noise", "memorize", "report", "track")
+STAGES = ("data", "train", "attack", "noise", "transfer", "memorize", "report", "track")
 # Checking names and settings in params.yaml may refuse a file, never change a result; were these
 # dependencies, adding an attack or an architecture to a table would train every network again.
 CHECKED_ONLY = {

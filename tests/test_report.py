@@ -80,7 +80,7 @@ def test_ids_in_the_page_are_unique_and_references_resolve(made: Place) -> None:
 def test_markdown_shows_figures_that_exist(made: Place) -> None:
     text = (made.reports / "report.md").read_text()
     figures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
-    assert len(figures) == 10
+    assert len(figures) == 12
     assert all((made.reports / figure).read_bytes().startswith(b"<?xml") for figure in figures)
 
 
@@ -197,6 +197,7 @@ def test_noise_is_judged_at_each_eps_by_itself(tmp_path: Path) -> None:
         place.attack("plain", "linf"), "plain", "linf", y, wrong,
         {"pgd": np.full(200, np.inf)}, [0.1, 0.2, 0.3],
     )  # fmt: skip
+    synthetic.write_transfer(place, "linf", dict.fromkeys(TWO, np.full(200, np.inf)), [0.3])
     found = measures.measure(results.load(place, synthetic.config(TWO)).cells["plain", "linf"])
     assert found.worst_draw is not None
     curves = [found.one_draw.curve, found.worst_draw.curve]
@@ -305,6 +306,7 @@ def test_errors_make_accuracy_a_range_that_is_marked(tmp_path: Path) -> None:
         place.noise("plain", "linf"), "plain", "linf", y, wrong,
         {"uniform": np.full(200, np.inf)}, [0.1, 0.2],
     )  # fmt: skip
+    synthetic.write_transfer(place, "linf", dict.fromkeys(TWO, np.full(200, np.inf)), [0.1])
     report.run(place, config)
     values = json.loads((place.reports / "metrics.json").read_text())["plain"]
     assert (values["robust_acc"], values["robust_acc_upper"], values["errors"]) == (0.4, 0.5, 20)
@@ -323,6 +325,7 @@ def test_errors_make_accuracy_a_range_that_is_marked(tmp_path: Path) -> None:
         ("noise/adversarial/linf", "noise adversarial x linf"),
         ("networks/plain/training.json", "network plain"),
         ("memorize/plain.json", "memorize plain"),
+        ("transfer/linf.npz", "transfer x linf"),
         ("data.npz", "the data set"),
     ],
 )
@@ -342,6 +345,18 @@ def test_attack_and_noise_on_different_images_are_refused(made: Place, tmp_path:
     stored = store.read_npz(path)
     store.write_npz(path, **(stored | {"index": stored["index"] + 1}))
     with pytest.raises(UserError, match="different images"):
+        report.run(place, synthetic.config(TWO))
+
+
+def test_a_transfer_of_other_networks_or_images_is_refused(made: Place, tmp_path: Path) -> None:
+    place = _copy(made, tmp_path)
+    stored = store.read_npz(place.transfer("linf"))
+    store.write_npz(place.transfer("linf"), **(stored | {"index": stored["index"] + 1}))
+    with pytest.raises(UserError, match="transfer judged different images"):
+        report.run(place, synthetic.config(TWO))
+    others = np.array(["somebody", "else"])
+    store.write_npz(place.transfer("linf"), **(stored | {"target_names": others}))
+    with pytest.raises(UserError, match="transfer x linf knows no plain"):
         report.run(place, synthetic.config(TWO))
 
 

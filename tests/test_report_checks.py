@@ -28,6 +28,7 @@ from pipeline.report import (
 )
 from pipeline.report.comparisons import ALIKE, APART, INCOMPLETE, Right
 from pipeline.report.results import Cell, Results
+from pipeline.report.sections import transfer
 
 NETWORKS = {"plain": (0.05, 5.0, 0.98), "adversarial": (0.21, 4.0, 0.97)}
 EPS = 0.1
@@ -215,6 +216,39 @@ def test_noise_that_finds_what_attacks_missed(made: Results, missed: int, status
     assert check.status == status
     found = {finding.where: finding.value for finding in check.findings}
     assert found["plain × linf"] == f"{missed} of 200 images"
+
+
+@pytest.mark.parametrize(("missed", "status"), [(0, "PASS"), (1, "WARN"), (2, "WARN"), (3, "FAIL")])
+def test_witnesses_of_others_that_find_what_attacks_missed(
+    made: Results, missed: int, status: str
+) -> None:
+    """They count in the worst case, at their own eps and at no smaller one."""
+    before = measures.measures(made)["adversarial", "linf"]
+    standing = np.flatnonzero(before.worst_smallest > 0.15)[:missed]
+
+    def change(cell: Cell) -> Cell:
+        eps, outcome = cell.transfer.eps.copy(), cell.transfer.outcome.copy()
+        eps[0, standing], outcome[0, standing] = 0.1, results.BROKEN
+        return replace(cell, transfer=replace(cell.transfer, eps=eps, outcome=outcome))
+
+    changed = _with_cell(made, change, "adversarial")
+    assert _check(changed, "witnesses of other networks find").status == status
+    after = measures.measures(changed)["adversarial", "linf"]
+    for eps, gone in ((0.05, 0), (0.1, missed), (0.15, missed)):
+        survived = [m.worst_curve.at_least(eps)[1].count for m in (before, after)]
+        assert survived[0] - survived[1] == gone
+    assert after.suite_curve == before.suite_curve
+
+
+def test_the_transfer_matrix_counts_what_the_target_reads_rightly(made: Results) -> None:
+    cell = made.cells["plain", "linf"]
+    found = transfer.share(made, "linf", "adversarial", "plain")
+    own = cell.transfer
+    tried = np.isfinite(own.eps[0]) & cell.attack.right
+    assert found is not None and (found.n, found.count) == (
+        tried.sum(), (own.outcome[0][tried] == results.BROKEN).sum(),
+    )  # fmt: skip
+    assert found.count > 0
 
 
 def test_an_image_outside_its_ball_fails(made: Results) -> None:

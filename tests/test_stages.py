@@ -13,12 +13,12 @@ import torch
 import yaml
 
 from attacks.registry import resolve
-from pipeline import attack, data, measure, memorize, noise, report, train, verify
+from pipeline import attack, data, measure, memorize, noise, report, train, transfer, verify
 from pipeline.base.config import Config, load
 from pipeline.base.errors import UserError
 from pipeline.base.networks import load_network
 from pipeline.base.store import Place, read_json, read_npz, write_npz
-from pipeline.verify import check_witnesses
+from pipeline.witnesses import check_witnesses
 
 ROOT = Path(__file__).parent.parent
 
@@ -105,6 +105,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Config]:
         attack.run(place, declared(config, "attack", **item), network, "linf")
         noise.run(place, declared(config, "noise", **item), network, "linf")
     memorize.run(place, declared(config, "memorize", network="plain"), "plain")
+    transfer.run(place, declared(config, "transfer"))
     report.run(place, declared(config, "report"))
     return place, config
 
@@ -199,12 +200,30 @@ def test_a_network_that_answers_at_random_is_judged_by_majority(
         attack.run(place, undeclared, "plain", "linf")
 
 
+def test_witnesses_are_tried_on_the_other_network_each_at_its_own_eps(grid) -> None:
+    place, _ = grid
+    tried = read_npz(place.transfer("linf"))
+    names = tried["source_names"].tolist()
+    assert sorted(names) == ["hard", "plain"]
+    for source, other in ((0, 1), (1, 0)):
+        witnesses = read_npz(place.attack(names[source], "linf") / "witnesses.npz")
+        rows = tried["source"] == source
+        assert (tried["target"][rows] == other).all()
+        for name in ("index", "eps"):
+            assert np.array_equal(tried[name][rows], witnesses[name])
+        # judged by the bare network: not what fooled the first one is asked, but the second
+        model, _ = load_network(place.network(names[other]) / "network.pt")
+        read = model.eval()(torch.from_numpy(witnesses["x_adv"])).argmax(dim=1).numpy()
+        assert np.array_equal(tried["outcome"][rows] == 1, read != witnesses["label"])
+
+
 def test_verify_finds_a_witness_that_was_tampered_with(grid, capsys) -> None:
     place, config = grid
     verify.run(place, config)
     told = capsys.readouterr().out
     assert "attack plain linf:" in told
     assert "noise hard linf:" in told
+    assert re.search(r"transfer plain linf: [1-9]\d* witnesses of others, all hold", told)
     path = place.attack("plain", "linf") / "witnesses.npz"
     good = read_npz(path)
     for spoil in (

@@ -41,3 +41,8 @@ def trained(place: Place, network: str) -> dict[int, str]:
         UserError: if the network was not trained yet.
     """
     return parts(read_json(place.network(network) / SEEDS)["seeds"])
+
+
+def target_name(network: str, part: str) -> str:
+    """What tables call a network of one seed: `plain`, and `plain/seed-1` of a further one."""
+    return f"{network}/{part}" if part else network

@@ -57,6 +57,9 @@ class Place:
     def noise(self, network: str, suite: str) -> Path:
         return self.artifacts / "noise" / network / suite
 
+    def transfer(self, suite: str) -> Path:
+        return self.artifacts / "transfer" / f"{suite}.npz"
+
     def memorize(self, network: str) -> Path:
         return self.artifacts / "memorize" / f"{network}.json"
 

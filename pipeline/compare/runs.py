@@ -19,6 +19,7 @@ from ..base.errors import UserError
 from ..report.diagnosed import NONE
 from ..report.results import Cell, cubes
 from ..report.tables import HOW, OUTCOMES
+from ..report.transferred import nobody
 
 STORED = "verdicts.parquet"
 CODES = {"outcome": OUTCOMES, "how": HOW}
@@ -153,9 +154,13 @@ def _cell(
     attack: dict[str, np.ndarray],
     noise: dict[str, np.ndarray],
 ) -> Cell:
-    """Verdicts alone: a comparison shows no pictures of attacks, and repeats no checks."""
+    """Verdicts alone: a comparison shows no pictures of attacks, and repeats no checks.
+
+    Witnesses of other networks are left out: a network that is added would change all the others.
+    """
     judged = cubes(attack), cubes(noise)
-    return Cell(network, suite, norm, *judged, {}, NONE, {}, {}, {})
+    others = nobody(len(judged[0].index))
+    return Cell(network, suite, norm, *judged, {}, NONE, {}, others, {}, {})
 
 
 def _data(archive: Path, summary: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from attacks.diagnosis.flags import (
     SIGNS,
     WARN,
     Flag,
+    Sign,
     counted,
     large_balls,
 )
@@ -31,6 +32,13 @@ from .results import BROKEN, RUN, Cell, Results, Verdicts
 from .statistics import accuracy
 
 TOLERANCE = 1e-6
+
+OTHERS = Sign(
+    "Do witnesses of other networks find what the attacks missed?",
+    "that another network's witness breaks at its ε or a smaller one and no attack does",
+    warn=0,
+    fail=0.01,
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,7 @@ def checks(results: Results, found: dict[tuple[str, str], Measure]) -> list[Chec
             each(_feasible),
         ),
         Check(SIGNS["noise_only"].question, SIGNS["noise_only"].formula, each(_noise_only)),
+        Check(OTHERS.question, OTHERS.formula, each(_others) if len(results.networks) > 1 else []),
         Check(
             "Does an undefended network fall?",
             "accuracy at the suite's largest ε, if trained without attacks; "
@@ -163,6 +172,11 @@ def _excess(table: Verdicts) -> float:
 
 def _noise_only(cell: Cell, measure: Measure) -> tuple[str, str]:
     flag = SIGNS["noise_only"].judge(int(measure.noise_only.max(initial=0)), measure.n)
+    return flag.status, flag.value
+
+
+def _others(cell: Cell, measure: Measure) -> tuple[str, str]:
+    flag = OTHERS.judge(int(measure.transfer_only.max(initial=0)), measure.n)
     return flag.status, flag.value
 
 

@@ -48,7 +48,8 @@ class Measure:
     """One network judged by one suite.
 
     `worst_smallest` (N,): each image's smallest breaking eps on the suite's grid, by anything
-    verified: the suite's attacks, or noise of the same norm inside a ball that is not larger.
+    verified: the suite's attacks, noise of the same norm inside a ball that is not larger, or the
+    witness of another network.
     `worst_possible` (N,) is the same if every error had broken its image.
     """
 
@@ -68,7 +69,9 @@ class Measure:
     worst_draw: NoiseMeasure | None
     worst_smallest: np.ndarray
     worst_possible: np.ndarray
-    noise_only: np.ndarray  # (E,) images that noise broke and the suite did not, at each eps
+    # (E,) images that noise, and another network's witness, broke at each eps and the suite did not
+    noise_only: np.ndarray
+    transfer_only: np.ndarray
 
     @property
     def n(self) -> int:
@@ -94,6 +97,8 @@ def measure(cell: Cell) -> Measure:
     right = attack.right
     grid = attack.eps
     suite, suite_possible = attack.smallest(BROKEN), attack.smallest(BROKEN, ERROR)
+    by_noise = on_grid(noise.smallest(BROKEN), grid)
+    others, others_possible = cell.transfer.smallest(BROKEN), cell.transfer.smallest(BROKEN, ERROR)
     worst, possible = worst_case(cell)
     single = [name for name in noise.attacks if WORST_OF not in name]
     drawn = [name for name in noise.attacks if WORST_OF in name]
@@ -110,7 +115,7 @@ def measure(cell: Cell) -> Measure:
         norm=cell.norm,
         clean=statistics.accuracy(int(right.sum()), len(right)),
         right=int(right.sum()),
-        errors=int(((suite_possible < suite) | _errors(noise)).sum()),
+        errors=int(((suite_possible < suite) | (others_possible < others) | _errors(noise)).sum()),
         suite_curve=_curve("the suite", "attack", grid, right, *suite_breaks),
         worst_curve=_curve("worst case", "worst_case", grid, right, *worst_breaks),
         noise_curves=[
@@ -124,16 +129,20 @@ def measure(cell: Cell) -> Measure:
         worst_draw=_most_harmful(cell, drawn, "noise_worst") if drawn else None,
         worst_smallest=worst,
         worst_possible=possible,
-        noise_only=np.array([((worst <= eps) & (suite > eps)).sum() for eps in grid * (1 + 1e-9)]),
+        noise_only=_beyond(suite, by_noise, grid),
+        transfer_only=_beyond(suite, others, grid),
     )
 
 
 def worst_case(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     """`worst_smallest` and `worst_possible` of a cell, (N,) each."""
     worst, possible = (
-        np.minimum(
-            cell.attack.smallest(*outcomes),
-            on_grid(cell.noise.smallest(*outcomes), cell.attack.eps),
+        np.minimum.reduce(
+            [
+                cell.attack.smallest(*outcomes),
+                on_grid(cell.noise.smallest(*outcomes), cell.attack.eps),
+                cell.transfer.smallest(*outcomes),
+            ]
         )
         for outcomes in ((BROKEN,), (BROKEN, ERROR))
     )
@@ -144,6 +153,11 @@ def on_grid(smallest: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Round each eps up to the grid: noise in a small ball is also in the next larger one."""
     padded = np.concatenate([[0.0], grid, [np.inf]])
     return padded[np.searchsorted(padded * (1 + 1e-9), smallest)]
+
+
+def _beyond(suite: np.ndarray, other: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """(E,) images that `other` broke up to each eps and the suite did not."""
+    return (_breaks(other, grid) & ~_breaks(suite, grid)).sum(axis=0)
 
 
 def _breaks(smallest: np.ndarray, grid: np.ndarray) -> np.ndarray:

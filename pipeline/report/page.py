@@ -24,12 +24,13 @@ from .sections import (
     memorization,
     survival,
     training,
+    transfer,
 )
 
 HERE = Path(__file__).parent
 ORDER = [
     distance, survival, curves, comparison, luck, classes, gallery, memorization, training, alone,
-    longer, claims, checks, measured, glossary,
+    longer, transfer, claims, checks, measured, glossary,
 ]  # fmt: skip
 
 

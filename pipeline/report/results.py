@@ -16,9 +16,11 @@ from attacks.diagnosis.alone import Diagnosis
 
 from ..base import store
 from ..base.errors import UserError
-from ..base.seeds import SEEDS, trained
+from ..base.seeds import SEEDS, target_name, trained
 from ..base.store import Place
+from . import transferred
 from .diagnosed import NONE, arrange
+from .transferred import Transferred
 
 if TYPE_CHECKING:
     from ..base.config import Config
@@ -100,6 +102,7 @@ class Cell:
     gallery: dict[str, np.ndarray] = field(repr=False)
     diagnosis: Diagnosis
     signs: dict[str, int | None]
+    transfer: Transferred
     run: dict[str, Any]
     noise_run: dict[str, Any]
 
@@ -180,6 +183,11 @@ def _on_same_images(
                     f"report: attack {' x '.join(first)} and {stage} {' x '.join(key)} judged "
                     "different images; run `dvc repro`"
                 )
+        if cell.transfer.foreign:
+            raise UserError(
+                f"report: attack {' x '.join(key)} and transfer judged different images; "
+                "run `dvc repro`"
+            )
 
 
 def _runs(place: Place, network: str) -> list[dict[str, Any]]:
@@ -235,9 +243,17 @@ def _cell(place: Place, network: str, suite: str, diagnosed: bool, part: str = "
         gallery={} if part else _npz(attack_at / "gallery.npz", attack_name),
         diagnosis=(arrange(_npz(attack_at / "diagnosis.npz", attack_name)) if diagnosed else NONE),
         signs=_json(attack_at / "signs.json", attack_name) if diagnosed else {},
+        transfer=_transfer(place, target_name(network, part), suite, attack.index),
         run=_json(attack_at / "run.json", attack_name),
         noise_run=_json(noise_at / "run.json", noise_name),
     )
+
+
+def _transfer(place: Place, target: str, suite: str, index: np.ndarray) -> Transferred:
+    stored = _npz(place.transfer(suite), f"transfer x {suite}")
+    if target not in stored["target_names"]:
+        raise UserError(f"report: transfer x {suite} knows no {target}; run `dvc repro`")
+    return transferred.arrange(stored, target, index)
 
 
 def cubes(stored: dict[str, np.ndarray]) -> Verdicts:

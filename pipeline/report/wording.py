@@ -60,6 +60,11 @@ def percent(share: float) -> str:
     return f"{text.removesuffix('.0') if share in (0, 1) else text} %"
 
 
+def whole_percent(share: float) -> str:
+    """`97`: for a cell of a heat map, whose unit stands beside it; `<1` for what is not zero."""
+    return "<1" if 0 < share < 0.005 else f"{100 * share:.0f}"
+
+
 def accuracy(value: Accuracy) -> str:
     if value.complete:
         return percent(value.value)
