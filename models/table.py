@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .architecture import Architecture
+from .large_table import LARGE
 from .settings import activation, choice, counts, factor, pooling, share, switch, whole
 
 DIGITS, MNIST, CIFAR, LARGER = (1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 40, 48)
@@ -196,5 +197,6 @@ ARCHITECTURES: dict[str, Architecture] = {
             _by_mean(64, 727_626),
             dropout="before the last convolution",
         ),
+        *LARGE,
     )
 }

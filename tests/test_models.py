@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from models import ARCHITECTURES, build
+from models.large_table import LARGE as LARGE_ONES
 from models.parts import activate
 from models.settings import ACTIVATIONS
 
@@ -36,6 +37,7 @@ VARIANTS: list[tuple[str, dict[str, Any], Shape, int]] = [
     ("wide_resnet", {"depth": 34}, CIFAR, 46_160_474),
     ("resnext29", {"cardinality": 8, "base_width": 64}, CIFAR, 34_426_698),
     ("densenet_bc", {"depth": 40}, CIFAR, 176_122),
+    ("torchvision.resnet18", {}, (1, 32, 32), 11_181_642),
 ]
 EXPECTED = [(*case, ARCHITECTURES[case[0]].parameters[case[2]]) for case in CASES] + VARIANTS
 LARGE = 20_000_000
@@ -53,7 +55,8 @@ def test_forward_and_backward(case: tuple[str, dict[str, Any], Shape, int]) -> N
     torch.manual_seed(0)
     device = torch.device("meta" if count > LARGE else "cpu")
     with device:
-        model = build(name, shape=shape, classes=10, dropout=0.1, **settings)
+        dropout = 0.1 if ARCHITECTURES[name].dropout else 0.0
+        model = build(name, shape=shape, classes=10, dropout=dropout, **settings)
         x, y = torch.rand(2, *shape, requires_grad=True), torch.tensor([0, 1])
     assert sum(p.numel() for p in model.parameters()) == count
 
@@ -73,7 +76,19 @@ def smallest(name: str) -> Shape:
     return min(ARCHITECTURES[name].parameters, key=math.prod)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("known", LARGE_ONES, ids=lambda known: known.name)
+def test_counts_of_torchvision_are_those_it_publishes_but_for_the_last_layer(known: Any) -> None:
+    from torchvision.models import get_model_weights
+
+    with torch.device("meta"):
+        model = build(known.name, shape=(3, 64, 64), classes=10)
+    *_, last = (m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear))
+    weights = get_model_weights(known.name.removeprefix("torchvision.")).DEFAULT
+    (count,) = known.parameters.values()
+    assert weights.meta["num_params"] == count + 990 * (last.weight[0].numel() + 1)
+
+
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if ARCHITECTURES[name].settings])
 def test_every_setting_changes_the_network(name: str) -> None:
     """Each setting changes the network that is built, to one that still works in eval mode."""
     small = {"wide_resnet": {"depth": 10, "width": 1}, "densenet_bc": {"depth": 10}}.get(name, {})
@@ -101,7 +116,14 @@ def test_every_activation_is_where_the_network_has_one(name: str) -> None:
     assert sum(type(layer) is type(activate(name)) for layer in model.modules()) == 3
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, known in ARCHITECTURES.items()
+        if known.dropout and (min(known.parameters.values()) < LARGE or name == "wide_resnet")
+    ],
+)
 def test_dropout_acts_in_training_only(name: str) -> None:
     torch.manual_seed(0)
     settings = {"depth": 10, "width": 1} if name == "wide_resnet" else {}
@@ -143,6 +165,11 @@ def test_unsupported_sizes_are_named(name: str, shape: tuple[int, int, int], siz
     assert f"{shape[1]}x{shape[2]}" in str(error.value)
 
 
+def test_torchvision_takes_grey_or_colour() -> None:
+    with pytest.raises(ValueError, match="1 or 3 channels, not 2"):
+        build("torchvision.resnet18", shape=(2, 32, 32), classes=10)
+
+
 def test_unknown_name_lists_the_known() -> None:
     with pytest.raises(ValueError, match=r"unknown architecture 'resnet19'; known: .*resnet18"):
         build("resnet19", shape=(3, 32, 32), classes=10)
@@ -157,12 +184,13 @@ def test_unknown_name_lists_the_known() -> None:
         ("wide_resnet", {"widht": 2}, ["settings.widht", "did you mean 'width'", "depth"]),
         ("resnet20", {"shortcut": "none", "stochastic_depth": 0.1}, ["lets nothing through"]),
         ("linear", {"width": 2}, ["settings.width", "nothing to set"]),
+        ("torchvision.resnet50", {"dropout": 0.2}, ["dropout", "has no dropout", "0.2"]),
     ],
 )
 def test_what_does_not_go_together_is_refused(
     name: str, settings: dict[str, Any], told: list[str]
 ) -> None:
-    with pytest.raises(ValueError, match="settings") as error:
+    with pytest.raises(ValueError, match=r"settings|dropout") as error:
         build(name, shape=CIFAR, classes=10, **settings)
     assert all(part in str(error.value) for part in told)
 
