@@ -12,7 +12,15 @@ from .ensembles import ENSEMBLES
 from .errors import ModelError, ThreatError
 from .geometry import Threat
 from .oracle import SLOTS, Oracle
-from .registry import ATTACKS, Attacker, UnknownAttackError, largest_eps, needs_draws, resolve
+from .registry import (
+    ATTACKS,
+    Attacker,
+    UnknownAttackError,
+    gradient_free,
+    largest_eps,
+    needs_draws,
+    resolve,
+)
 from .result import Result
 from .suite import run_suite
 from .views.levels import Levels, check_grid
@@ -117,8 +125,7 @@ def _attackers(
             "draws, as in draws=20"
         )
     if isinstance(ensemble, str) and ensemble in ENSEMBLES and not gradients:
-        able = [name for name, e in ATTACKS.items() if not e.gradients and norm in e.norms]
-        return resolve([{"attack": name} for name in able], norm)
+        return gradient_free(norm)
     if isinstance(ensemble, str) and ensemble in ATTACKS:
         ensemble = [{"attack": ensemble}]
     attackers = resolve(ensemble, norm)

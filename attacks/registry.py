@@ -151,6 +151,12 @@ def find(name: str) -> Entry:
     )
 
 
+def gradient_free(norm: str) -> list[Attacker]:
+    """The attackers that are left against a model without gradients."""
+    able = [name for name, e in ATTACKS.items() if not e.gradients and norm in e.norms]
+    return resolve([{"attack": name} for name in able], norm)
+
+
 def resolve(attacks: str | list[dict[str, Any]], norm: str | None) -> list[Attacker]:
     """The attackers that a suite's `attacks:` names, checked: attack, settings, norm, labels.
 

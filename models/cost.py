@@ -43,7 +43,7 @@ def cost(model: nn.Module, shape: Sequence[int]) -> dict[str, int]:
     was_training = model.training
     model.eval()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), torch.enable_grad():
-        model(torch.zeros(1, *shape, device=weights[0].device))
+        model(torch.zeros(1, *shape, device=weights[0].device if weights else None))
     model.train(was_training)
     for hook in hooks:
         hook.remove()

@@ -13,11 +13,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .arguments import check_arguments
 from .base.errors import UserError
+from .base.packages import hidden_packages
 
 if TYPE_CHECKING:
     from .base.config import Config
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
 # Command: module, function, names it takes, help. Modules are imported when they run.
 COMMANDS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "data": ("data", (), "split the data set, once"),
-    "train": ("train", ("network",), "train one network"),
+    "watch": ("watch", (), "hash the files of models of your own, so that DVC sees them change"),
+    "train": ("train", ("network",), "train one network, or take in your own"),
     "attack": ("attack", ("network", "suite"), "attack one network with one suite"),
     "noise": ("noise", ("network", "suite"), "perturb one network's images at random"),
     "transfer": ("transfer", (), "try every network's witnesses on the others"),
@@ -37,9 +41,15 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...], str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it went well, 1 if a gate says no, 2 if there is something to mend."""
+    """Run one command; 0 if it went well, 1 if a gate says no, 2 if there is something to mend.
+
+    `check` also answers 3, where its question is left open.
+    """
     options = _parser().parse_args(arguments)
     try:
+        hidden = hidden_packages()
+        if hidden:
+            raise UserError("\n".join(hidden))
         return _run(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -73,12 +83,24 @@ def _parser() -> argparse.ArgumentParser:
     gate = "exit with 1 if a network got significantly worse"
     sub.add_argument("--fail-if-worse", action="store_true", help=gate)
     commands.add_parser("index", help="write the page that lists all experiments")
+    text = "check a model of your own: needs neither DVC nor params.yaml"
+    check_arguments(commands.add_parser("check", help=text, description=text))
     sub = command("look", "train one small network and show one image that breaks it")
     sub.add_argument("--out", default="look.png", help="where the picture goes")
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.command == "check":
+        from .check import run
+
+        try:
+            return run(options)
+        except (UserError, KeyboardInterrupt):
+            raise
+        except Exception:  # Python would end with 1, which says: refuted
+            traceback.print_exc()
+            return 4
     if options.command == "experiment":
         from .experiment import create
 

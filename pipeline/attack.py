@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attacks.registry import resolve
+from attacks.registry import gradient_free, resolve
 
 from .base.errors import UserError
 from .base.store import Place, replace_folder, write_json, write_npz
@@ -53,8 +53,10 @@ def _attack(
     """Attack the weights in `part` of the network's folder, and write the folder `target`."""
     chosen, evaluation = config.suites[suite], config.evaluation
     seed = evaluation.seed
-    attackers = resolve(chosen.attacks, chosen.norm)
     images = load_images(place, evaluation, network, part)
+    attackers = resolve(chosen.attacks, chosen.norm)
+    if not images.info["gradients"]:
+        attackers = gradient_free(chosen.norm)
     if part:
         evaluation = evaluation.model_copy(update={"diagnosis": 0})
     attacked = on_levels(images, chosen, suite)
@@ -88,8 +90,9 @@ def _attack(
         if not part:
             shown = broken_examples(images, measured, chosen.norm, seed)
             write_npz(folder / "gallery.npz", **shown)
-            fooling = fooling_images(images, images.info["classes"], seed)
-            write_npz(folder / "fooling.npz", **fooling)
+            if images.info["gradients"]:  # which lead to what is made up
+                fooling = fooling_images(images, images.info["classes"], seed)
+                write_npz(folder / "fooling.npz", **fooling)
         write_json(folder / "run.json", record | {"witnesses": len(witnesses["index"])})
     if measured.disputed:
         print(f"{measured.disputed} images were broken in {evaluation.precision} alone")

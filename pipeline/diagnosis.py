@@ -58,6 +58,9 @@ class Diagnosis:
         rows = torch.from_numpy(chosen).to(images.device)
         self.images = replace(images, x=images.x[rows], y=images.y[rows], keys=images.keys[rows])
         self.plan = plan(attackers, suite.norm, suite.eps)
+        if not images.info["gradients"]:
+            free = [solo for solo in self.plan.solos if not solo.attacker.entry.gradients]
+            self.plan = self.plan._replace(solos=free)
         self._key = fingerprint(key, Path(__file__))
         self._place, self._name = place, name
         self._kept = place.work / f"{name.replace(' ', '-')}-{self._key}.npz"
@@ -137,7 +140,7 @@ class Diagnosis:
         witnesses = suite.witnesses  # images in a file: only those that are needed are read
         rows = np.isin(witnesses["index"], keys.cpu().numpy())
         found = broken(self.norm, x, keys, y, lambda name: torch.tensor(witnesses[name][rows]))
-        return observe(
+        counts = observe(
             images.oracle,
             x,
             y,
@@ -148,3 +151,6 @@ class Diagnosis:
             found,
             seed=self.seed,
         )
+        if not images.info["gradients"]:  # that there are none was told, and is no sign
+            counts |= {"zero": None, "saturated": None}
+        return counts

@@ -319,6 +319,7 @@ def run_record(
         "versions": versions(),
         "slots": images.oracle.slots,
         "precision": images.info["precision"],
+        "gradients": images.info["gradients"],
         "disputed": measured.disputed,
         "draws": images.oracle.draws,
         "levels": images.oracle.levels,

@@ -71,11 +71,13 @@ def _record(
         if not file.exists():
             raise UserError(f"{file}: missing; run `dvc repro` (or `make repro`) to make it")
     shown = shown + _history("", training["history"])
-    recipe = config.recipe_of(network).model_dump(mode="json")
+    entry = config.networks[network]
+    own = "model" in entry
+    recipe = entry if own else config.recipe_of(network).model_dump(mode="json")
     params = _params(recipe, training["parameters"])
     # Seconds differ every time and the report is drawn from the rest: neither makes a new run.
     key = fingerprint(SCHEMA, network, params, shown, training["history"], *files)
-    return Record(network, key, params, shown, recipe["architecture"])
+    return Record(network, key, params, shown, recipe["model" if own else "architecture"])
 
 
 def _memorized(place: Place, network: str) -> Record:
@@ -91,7 +93,11 @@ def _memorized(place: Place, network: str) -> Record:
 
 
 def _params(recipe: dict[str, Any], parameters: int) -> dict[str, str]:
-    params = {name: str(value).lower() for name, value in flattened(recipe, ".").items()}
+    told = {name: value for name, value in recipe.items() if name != "classes"}  # up to 1000
+    params = {
+        name: value if isinstance(value, str) else str(value).lower()
+        for name, value in flattened(told, ".").items()
+    }
     return params | {"parameters": str(parameters)}
 
 

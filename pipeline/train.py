@@ -1,4 +1,7 @@
-"""Stage `train@network`: for each seed, weights of a network and the history of its training."""
+"""Stage `train@network`: for each seed, weights of a network and the history of its training.
+
+A model of the user's own is not trained: the stage takes it in, and what follows is the same.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from .base.networks import new_network, parameters, save_network
 from .base.seeds import write_seeds, write_trained
 from .base.splits import first_of, load_split
 from .base.store import Place, replace_folder, write_json
+from .base.taken import take_in
 from .base.versions import versions
 from .training.checkpoint import Checkpoint, training_key
 from .training.fit import fit
@@ -25,13 +29,17 @@ if TYPE_CHECKING:
 
 
 def run(place: Place, config: Config, network: str) -> None:
-    """Train one network with each of its seeds and write artifacts/networks/<name>/.
+    """Train one network with each of its seeds, or take in the user's own, and write
+    artifacts/networks/<name>/.
 
     A seed that was trained before is not trained again: recipe, data and code are the same.
 
     Raises:
-        UserError: if the loss is not finite; nothing is written then.
+        UserError: if the loss is not finite, or the user's model cannot be taken; nothing is
+            written then.
     """
+    if "model" in config.networks[network]:
+        return take_in(place, config.networks[network], network)
     recipe = config.recipe_of(network)
     device = choose_device()
     keys = {
@@ -49,6 +57,7 @@ def run(place: Place, config: Config, network: str) -> None:
     ):
         write_seeds(folder, made)
         write_trained(folder, recipe.seeds)
+    return None
 
 
 def _train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,21 @@ from pipeline.base.store import read_npz
 from test_stages import tiny
 
 ROOT = Path(__file__).parent.parent
+OWN = {"model": "mine:build", "weights": "mine.pt", "code": ["parts.py"]}
+SOURCE = """\
+import torch
+from parts import UNITS
+
+
+def build():
+    middle = [torch.nn.Linear(64, UNITS), torch.nn.ReLU(), torch.nn.Linear(UNITS, 10)]
+    return torch.nn.Sequential(torch.nn.Flatten(), *middle)
+
+
+def save(seed):
+    torch.manual_seed(seed)
+    torch.save(build().state_dict(), "mine.pt")
+"""
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -57,9 +73,18 @@ class Project:
         return done
 
     def repro(self, *arguments: str) -> set[str]:
-        """Run `dvc repro`; the stages whose command was run (not restored, not skipped)."""
+        """Run `dvc repro`; the stages whose command was run (not restored, not skipped).
+
+        But for `watch`, which runs every time.
+        """
         out = self.call("dvc", "repro", *arguments).stdout
-        return set(re.findall(r"Running stage '([^']+)'", out))
+        ran = set(re.findall(r"Running stage '([^']+)'", out))
+        return {stage for stage in ran if not stage.endswith("watch")}
+
+    def outdated(self) -> set[str]:
+        """The stages that `dvc status` finds changed, but for those that it always does."""
+        found = json.loads(self.call("dvc", "status", "--json").stdout)
+        return {stage for stage, changes in found.items() if changes != ["always changed"]}
 
     def rewrite(self, file: str, old: str, new: str) -> None:
         """Change a line of the project's copy of the code."""
@@ -161,10 +186,13 @@ def test_edits_rerun_what_depends_on_them_and_nothing_else(project: Project) -> 
     assert verdicts(project)["eps_grid"].tolist() == [0.05, 0.15]
     assert before["eps_grid"].tolist() == [0.1, 0.15]
 
-    # A network more: that network alone.
+    # A network more, and it is the user's own: that network alone.
     def more(params: dict[str, Any]) -> None:
-        params["networks"]["third"] = {"weight_decay": 0.001}
+        params["networks"]["third"] = OWN
 
+    (project.folder / "mine.py").write_text(SOURCE)
+    (project.folder / "parts.py").write_text("UNITS = 8\n")
+    project.call("python", "-c", "import mine; mine.save(0)")
     project.edit(more)
     assert project.repro() == {
         "train@third",
@@ -175,6 +203,16 @@ def test_edits_rerun_what_depends_on_them_and_nothing_else(project: Project) -> 
         "track",
     }
     assert '"third"' in (project.folder / "reports/metrics.json").read_text()
+
+    # Another file of weights, and another line of code that it is listed to depend on: that network
+    # is taken in again, and what rests on it has changed.
+    project.call("python", "-c", "import mine; mine.save(1)")
+    assert project.repro("train@third") == {"train@third"}
+    assert project.outdated() == {"attack@third-linf", "noise@third-linf", "report"}
+    project.call("python", "-c", "import mine; mine.save(0)")
+    (project.folder / "parts.py").write_text("UNITS = 2 * 4\n")
+    assert project.repro("train@third") == {"train@third"}
+    assert project.outdated() == {"attack@third-linf", "noise@third-linf", "report"}
 
     # A network less: nothing is computed, and no ghost stays in the report.
     project.edit(lambda params: params["networks"].pop("third"))

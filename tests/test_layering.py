@@ -12,7 +12,9 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("attacks", "models", "pipeline")
-STAGES = ("data", "train", "attack", "noise", "transfer", "memorize", "report", "track")
+STAGES = (
+    "data", "watch", "train", "attack", "noise", "transfer", "memorize", "report", "track",
+)  # fmt: skip
 # Checking names and settings in params.yaml may refuse a file, never change a result; were these
 # dependencies, adding an attack or an architecture to a table would train every network again.
 CHECKED_ONLY = {
@@ -139,6 +141,7 @@ def test_every_experiment_runs_the_same_pipeline() -> None:
     ("stage", "banned"),
     [
         ("data", {"torch", "mlflow", "matplotlib"}),
+        ("watch", {"torch", "mlflow", "matplotlib"}),
         ("train", {"torchvision", "pandas", "mlflow", "sklearn", "scipy", "pydantic"}),
         ("attack", {"torchvision", "pandas", "mlflow", "sklearn", "scipy", "pydantic"}),
         ("memorize", {"torchvision", "pandas", "mlflow", "sklearn", "scipy", "pydantic"}),

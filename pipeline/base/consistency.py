@@ -54,17 +54,22 @@ Layers = list[tuple[str, dict[str, Any]]]
 def recipe_layers(raw: dict[str, Any]) -> list[Layers]:
     """The sections that each network's recipe is put together from; the last one wins.
 
-    Those of `memorize` are there too, and what they share by itself.
+    Those of `memorize` are there too, and what they share by itself. Models of the user's own have
+    no recipe.
     """
     memorize, recipe = _mapping(raw, "memorize"), ("recipe", _mapping(raw, "recipe"))
     networks, memorizing = _mapping(raw, "networks"), _mapping(memorize, "networks")
     found: list[Layers] = [
-        [recipe, (f"networks.{name}", _mapping(networks, name))] for name in networks
+        [recipe, (f"networks.{name}", _mapping(networks, name))]
+        for name in networks
+        if "model" not in _mapping(networks, name)
     ]
     shared = ("memorize.recipe", _mapping(memorize, "recipe"))
     found.append([recipe, shared])
     for name in memorizing:
         own = {k: v for k, v in _mapping(memorizing, name).items() if k != "corruptions"}
+        if "model" in own:
+            continue
         found.append([recipe, shared, (f"memorize.networks.{name}", own)])
     return found
 

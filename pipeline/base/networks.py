@@ -16,6 +16,7 @@ from models.initialization import initialize
 
 from .errors import UserError
 from .generators import own_generators
+from .own import build_own
 from .splits import Split
 from .store import write_bytes
 
@@ -83,29 +84,41 @@ def _build(described: dict[str, Any]) -> nn.Module:
 def save_network(path: Path, model: nn.Module, settings: dict[str, Any]) -> None:
     """Write settings and weights into one file; equal weights give equal bytes."""
     state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_described(path, {**settings, "state": state})
+
+
+def save_described(path: Path, described: dict[str, Any]) -> None:
+    """Write what `load_network` builds a network from."""
     buffer = io.BytesIO()
-    torch.save({**settings, "state": state}, buffer)
+    torch.save(described, buffer)
     write_bytes(path, buffer.getvalue())
 
 
 def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """A trained network in eval mode on the CPU, and its settings, from its folder or file.
 
-    The settings are architecture, settings, shape and classes, with the number of parameters.
-    UserError if the file is missing or is not one of ours.
+    The settings are architecture, settings, shape and classes, with the number of parameters and
+    whether there are gradients; of a user's own model, what `own.own_network` describes. UserError
+    if the file is missing or is not one of ours, or if that model cannot be built.
     """
     file = path / "network.pt" if path.is_dir() or path.suffix != ".pt" else path
     try:
         settings = torch.load(file, map_location="cpu", weights_only=True)
-        state = settings.pop("state")
-        model = _build(settings)
-        model.load_state_dict(state)
+        if "model" in settings:
+            model = build_own(settings)
+            state = settings.pop("state")
+        else:
+            state = settings.pop("state")
+            model = _build(settings)
+            model.load_state_dict(state)
     except FileNotFoundError:
         raise UserError(f"{file}: missing; run `dvc repro` to train the network") from None
     except UNREADABLE as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{file}: not a network of epsball, or damaged ({reason})") from error
-    return model.eval(), {**settings, "parameters": parameters(model)}
+    about = {"parameters": parameters(model)}
+    about |= {"gradients": settings.get("front", {}).get("gradients", True)}
+    return model.eval(), {**settings, **about}
 
 
 def parameters(model: nn.Module) -> int:

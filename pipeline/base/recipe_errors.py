@@ -87,8 +87,9 @@ def recipe_errors(raw: Raw, shape: tuple[int, int, int] | None) -> list[str]:
     recipe, memorize = raw["recipe"], _mapping(raw, "memorize")
     shared = _mapping(memorize, "recipe")
     networks = {
-        f"networks.{name}": (recipe, _mapping(_mapping(raw, "networks"), name))
+        f"networks.{name}": (recipe, own)
         for name in _mapping(raw, "networks")
+        if "model" not in (own := _mapping(_mapping(raw, "networks"), name))
     }
     memorizing = {
         f"memorize.networks.{name}": (
@@ -141,7 +142,7 @@ def _unread(use: Use, section: str, defaults: Raw, own: Raw) -> Iterator[str]:
 
 def _unused(use: Use, section: str, shared: Raw, heirs: list[tuple[Raw, Raw]]) -> Iterator[str]:
     """What is shared by networks of which none reads it."""
-    value = shared.get(use.key)
+    value = shared.get(use.key) if heirs else None  # all may be models of the user's own
     inherited = [defaults | own for defaults, own in heirs if use.key not in own]
     if value not in (None, use.off) and not any(use.of(recipe) for recipe in inherited):
         yield f"{section}.{use.key}: no network uses it: {use.reason}"

@@ -48,6 +48,10 @@ class Place:
     def data(self) -> Path:
         return self.artifacts / "data.npz"
 
+    @property
+    def watched(self) -> Path:
+        return self.artifacts / "watched"
+
     def network(self, network: str) -> Path:
         return self.artifacts / "networks" / network
 

@@ -80,7 +80,8 @@ def checks(results: Results, found: dict[tuple[str, str], Measure]) -> list[Chec
     undefended = [
         Finding(f"{c.network} × {c.suite}", *_falls(m))
         for c, m in cells
-        if results.training[c.network]["recipe"].get("adversarial") is None
+        if c.network in results.trained
+        and results.trained[c.network]["recipe"].get("adversarial") is None
     ]
     made = [
         Check(

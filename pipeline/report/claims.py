@@ -29,6 +29,7 @@ class Claim:
 def claims(results: Results, found: list[Measure], eps: float) -> list[Claim]:
     """Each claim with its test; `found` are the measures of the headline suite."""
     read = [m for m in found if m.right]  # one that reads nothing rightly cannot be fooled
+    read = [m for m in read if m.network in results.trained]
     plain = [m for m in read if not _recipe(results, m.network).get("adversarial")]
     trained = [m for m in read if _recipe(results, m.network).get("adversarial")]
     random = [r for r in results.memorize if r["kind"] == "labels" and r["fraction"] == 1]

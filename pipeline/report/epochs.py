@@ -68,8 +68,10 @@ def _at(values: list[float], epoch: int) -> str:
     return wording.percent(values[epoch - 1]) if epoch <= len(values) else ""
 
 
-def training(results: Results) -> Chart:
-    """Validation accuracy by epoch."""
+def training(results: Results) -> Chart | None:
+    """Validation accuracy by epoch; None where nothing was trained."""
+    if not results.trained:
+        return None
     return by_epoch(
         "training",
         "Validation accuracy by epoch",
@@ -77,6 +79,6 @@ def training(results: Results) -> Chart:
         sentences.training(results),
         {
             network: [epoch["validation_acc"] for epoch in info["history"]]
-            for network, info in results.training.items()
+            for network, info in results.trained.items()
         },
     )

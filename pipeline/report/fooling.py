@@ -62,7 +62,9 @@ def _pictures(
 ) -> list[Picture]:
     pictures = []
     for i in np.flatnonzero(chosen).tolist():
-        wanted, read = (classes[int(stored[name][i])] for name in ("target", "prediction"))
+        wanted, read = (
+            wording.class_name(classes, int(stored[name][i])) for name in ("target", "prediction")
+        )
         sure = wording.percent(float(stored["confidence"][i]))
         pictures.append(
             Picture(

@@ -75,7 +75,7 @@ def _example(stored: dict[str, np.ndarray], i: int, classes: list[str]) -> Examp
     ):
         predicted = int(stored[f"{prefix}_pred"][i])
         confidence = wording.percent(float(stored[f"{prefix}_confidence"][i]))
-        name = classes[predicted]
+        name = wording.class_name(classes, predicted)
         if size is not None:
             heading += " " + wording.number(float(stored[size][i]))
         pictures.append(

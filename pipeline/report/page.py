@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import images, opening, templates
+from . import images, opening, own, templates
 from .images import Example
 from .section import Findings, Section
 from .sections import (
     alone,
     checks,
+    claimed,
     claims,
     classes,
     comparison,
@@ -29,8 +30,8 @@ from .sections import (
 
 HERE = Path(__file__).parent
 ORDER = [
-    distance, survival, curves, comparison, luck, classes, gallery, memorization, training, alone,
-    longer, transfer, claims, checks, measured, glossary,
+    distance, survival, claimed, curves, comparison, luck, classes, gallery, memorization, training,
+    alone, longer, transfer, claims, checks, measured, glossary,
 ]  # fmt: skip
 
 
@@ -53,9 +54,13 @@ def render(template: str, findings: Findings, made: list[Section]) -> str:
 
 
 def _opening(findings: Findings) -> dict[str, Any]:
+    claimed = own.claims(findings.found, findings.config.networks)
     return {
         "data": findings.results.data,
-        "summary": opening.summary(findings.results, findings.head, findings.eps),
+        "summary": [
+            *opening.summary(findings.results, findings.head, findings.eps),
+            *([claimed["takeaway"]] if claimed else []),
+        ],
         "hero": _hero(findings),
     }
 

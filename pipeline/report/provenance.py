@@ -33,16 +33,18 @@ def networks(results: Results) -> Table:
     rows = []
     for name, info in results.training.items():
         recipe, cost = info["recipe"], info["cost"]
-        settings = recipe.get("settings", {})
+        own = info.get("own", {})
+        settings = recipe.get("settings", own.get("args", {}))
         rows.append(
             [
                 name,
-                str(recipe.get("architecture", "")),
+                str(recipe.get("architecture", own.get("model", ""))),
                 ", ".join(f"{key} {value}" for key, value in settings.items()) or "–",
                 wording.thousands(cost["parameters"]),
                 wording.scaled(cost["weight_bytes"], "B"),
                 wording.scaled(cost["activation_bytes"], "B"),
-                wording.scaled(cost["macs"]),
+                # Of a model of the user's own, what is not a layer of torch's is not counted.
+                ("≥ " if own else "") + wording.scaled(cost["macs"]),
             ]
         )
     return plain(NETWORK_HEAD, rows)
@@ -51,7 +53,7 @@ def networks(results: Results) -> Table:
 def recipes(results: Results) -> Table:
     """What each network was trained with."""
     rows = []
-    for name, info in results.training.items():
+    for name, info in results.trained.items():
         recipe = info["recipe"]
         against = recipe.get("adversarial")
         rows.append(

@@ -8,13 +8,11 @@ from ..base.store import Place
 
 RECHECK = """\
 import numpy as np, torch
-from models import build
+{imported}
 
 artifacts = "{artifacts}"
 saved = torch.load(f"{{artifacts}}/networks/{network}/network.pt", weights_only=True)
-model = build(saved["architecture"], shape=saved["shape"], classes=saved["classes"],
-              **saved["settings"]).eval()
-model.load_state_dict(saved["state"])
+{built}
 data = np.load(f"{{artifacts}}/data.npz")
 stored = np.load(f"{{artifacts}}/attack/{network}/{suite}/witnesses.npz")
 row = {{index: n for n, index in enumerate(data["index_test"])}}
@@ -26,6 +24,18 @@ assert x_adv.min() >= 0 and x_adv.max() <= 1
 assert (size <= torch.tensor(stored["eps"]) + 1e-6).all()
 assert (model(x_adv).argmax(dim=1) != y).all()
 print(len(y), "witnesses hold")
+"""
+
+BUILT = """\
+model = build(saved["architecture"], shape=saved["shape"], classes=saved["classes"],
+              **saved["settings"]).eval()
+model.load_state_dict(saved["state"])\
+"""
+# A model of the user's own, and what stands around it.
+OWN = """\
+network = {function}(**saved["args"]).float().eval()
+network.load_state_dict(saved["state"])
+model = fronted(network, saved["shape"][1:], **saved["front"]).eval()\
 """
 
 # How large a witness is. Of a transformation its parameters say so, and the image that they make
@@ -69,14 +79,27 @@ made = (mean + (1 + theta[:, :, None, None]) * (x - mean)).clamp(0, 1)\
 }
 
 
-def recheck(place: Place, network: str, suite: str, norm: str) -> str:
-    """Plain PyTorch that judges every witness of one cell again, from the repository's root."""
+def recheck(place: Place, network: str, suite: str, norm: str, model: str | None = None) -> str:
+    """Plain PyTorch that judges every witness of one cell again, from the repository's root.
+
+    `model`: the `module:function` of a user's own model.
+    """
     # Stages run in the repository's root. A path of this machine would be wrong on any other, so an
     # experiment outside of the root is named from its own folder.
     inside = place.artifacts.absolute().is_relative_to(Path.cwd())
     folder = place.artifacts.absolute().relative_to(
         Path.cwd() if inside else place.folder.absolute()
     )
+    imported, built = "from models import build", BUILT
+    if model is not None:
+        module, _, function = model.partition(":")
+        imported = f"from models.front import fronted\nfrom {module} import {function}"
+        built = OWN.format(function=function)
     return RECHECK.format(
-        artifacts=folder.as_posix(), network=network, suite=suite, size=SIZES[norm]
+        imported=imported,
+        built=built,
+        artifacts=folder.as_posix(),
+        network=network,
+        suite=suite,
+        size=SIZES[norm],
     )

@@ -132,6 +132,22 @@ class Results:
     def networks(self) -> list[str]:
         return list(self.training)
 
+    @property
+    def trained(self) -> dict[str, dict[str, Any]]:
+        """What is known of the training of those that were trained here."""
+        return {name: info for name, info in self.training.items() if "own" not in info}
+
+    @property
+    def without_gradients(self) -> list[str]:
+        """Networks that were attacked by random search alone."""
+        weak = {cell.network for cell in self.cells.values() if not cell.run.get("gradients", True)}
+        return [name for name in self.networks if name in weak]
+
+    @property
+    def own(self) -> dict[str, dict[str, Any]]:
+        """Models of the user's own, which came as they are."""
+        return {name: info for name, info in self.training.items() if "own" in info}
+
 
 def load(place: Place, config: Config) -> Results:
     """Everything the report needs.

@@ -154,7 +154,7 @@ def memorization(runs: list[dict[str, Any]]) -> str:
 def training(results: Results) -> str:
     last = {
         name: info["history"][info["selected_epoch"] - 1]["validation_acc"]
-        for name, info in results.training.items()
+        for name, info in results.trained.items()
     }
     best, worst = max(last, key=lambda n: last[n]), min(last, key=lambda n: last[n])
     if best == worst:

@@ -170,6 +170,11 @@ def suite(name: str, norm_name: str) -> str:
     return norm(norm_name) if name == norm_name else f"{norm(norm_name)}, suite {name}"
 
 
+def class_name(classes: list[str], number: int) -> str:
+    """A user's model may know more classes than the data set has."""
+    return classes[number] if number < len(classes) else "a class beyond these"
+
+
 def norm(name: str) -> str:
     """`L∞`, `rotation (degrees)`."""
     told = NORMS[name]

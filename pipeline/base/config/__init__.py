@@ -16,6 +16,7 @@ from ..consistency import cross_errors, listed, merged, recipe_layers
 from ..errors import UserError
 from .memorize import Corruption, Memorize
 from .messages import sentence
+from .own import Own, own_entries, own_errors
 from .recipe import Recipe
 from .sections import Data, Evaluation, Headline, Noise, Suite, Tracking
 from .types import Name, Strict
@@ -41,7 +42,8 @@ class ConfigError(UserError):
 
 
 class Config(Strict):
-    """One checked params.yaml. `networks` keeps what was written; `recipe_of` fills it up."""
+    """One checked params.yaml. `networks` keeps what was written; `recipe_of` fills it up, and
+    `own.own_of` reads those that are the user's own models."""
 
     data: Data
     recipe: Recipe
@@ -89,7 +91,7 @@ def load(path: str | Path) -> Config:
         config = Config.model_validate(raw)
     except ValidationError as error:
         errors += [sentence(item, Config) for item in error.errors()]
-    errors += _override_errors(raw) + cross_errors(raw)
+    errors += _override_errors(raw) + _own_model_errors(raw) + cross_errors(raw) + own_errors(raw)
     if errors or config is None:
         raise ConfigError("\n".join(f"{path}: {line}" for line in dict.fromkeys(errors)))
     return config
@@ -107,6 +109,17 @@ def _override_errors(raw: dict[str, Any]) -> list[str]:
             except ValidationError as error:
                 if section != "recipe":  # told by Config
                     path = tuple(section.split("."))
-                    errors += [sentence(item, Config, prefix=path) for item in error.errors()]
+                    errors += [sentence(item, Recipe, prefix=path) for item in error.errors()]
                 break  # what builds on it would repeat the error
+    return errors
+
+
+def _own_model_errors(raw: dict[str, Any]) -> list[str]:
+    """Entries that are the user's own models, checked even when other parts are wrong."""
+    errors = []
+    for name, entry in own_entries(raw).items():
+        try:
+            Own.model_validate(entry)
+        except ValidationError as error:
+            errors += [sentence(item, Own, prefix=("networks", name)) for item in error.errors()]
     return errors

@@ -34,12 +34,14 @@ def _model_in(annotation: Any) -> Any:
 
 
 def sentence(item: Any, root: type[BaseModel], prefix: tuple[str, ...] = ()) -> str:
-    """One line for one of pydantic's errors, in the user's terms."""
+    """One line for one of pydantic's errors, in the user's terms.
+
+    `root` was checked, and stands at `prefix` in the file.
+    """
     location = tuple(part for part in item["loc"] if part not in INTERNAL)
     path = ".".join(map(str, prefix + location))
     if item["type"] == "extra_forbidden":
-        inside = (("recipe",) if prefix else ()) + location[:-1]
-        return f"{path}: {unknown(str(location[-1]), _keys_at(inside, root))}"
+        return f"{path}: {unknown(str(location[-1]), _keys_at(location[:-1], root))}"
     if item["type"] == "missing":
         return f"{path}: missing"
     message = item["msg"].removeprefix("Value error, ")

@@ -20,12 +20,13 @@ def section(findings: Findings) -> Section:
         }
         for name in findings.suites
     ]
+    led = [name for name in results.networks if name not in results.without_gradients]
     return Section(
         name="gallery",
         short="Gallery",
         question="What does it look like?",
         values={
             "suites": suites,
-            "fooling": fooling(findings.place, results.networks, head, results.data.classes),
+            "fooling": fooling(findings.place, led, head, results.data.classes) if led else None,
         },
     )

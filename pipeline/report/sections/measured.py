@@ -18,6 +18,12 @@ def section(findings: Findings) -> Section:
             "suites": provenance.measured(results, findings.config),
             "files": provenance.files(place, results),
             "machine": provenance.machine(results),
-            "recheck": recheck(place, first.network, first.suite, first.norm),
+            "recheck": recheck(
+                place,
+                first.network,
+                first.suite,
+                first.norm,
+                results.own.get(first.network, {}).get("own", {}).get("model"),
+            ),
         },
     )

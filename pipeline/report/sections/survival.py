@@ -15,7 +15,8 @@ def section(findings: Findings) -> Section:
         name="survival",
         short="Survival",
         question="How many images survive?",
-        values=_survival(findings.head, findings.eps),
+        values=_survival(findings.head, findings.eps)
+        | {"weak": ", ".join(findings.results.without_gradients)},
     )
 
 

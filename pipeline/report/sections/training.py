@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from .. import epochs, provenance
+from .. import epochs, own, provenance
 from ..section import Findings, Section
 
 
 def section(findings: Findings) -> Section:
-    chart = epochs.training(findings.results)
+    results = findings.results
+    chart = epochs.training(results)
     return Section(
         name="training",
-        short="Training",
-        question="How were the networks trained?",
+        short="Training" if chart else "Model",
+        question="How were the networks trained?" if chart else "Which model was judged?",
         values={
             "training": chart,
-            "networks": provenance.networks(findings.results),
-            "recipes": provenance.recipes(findings.results),
+            "networks": provenance.networks(results),
+            "recipes": provenance.recipes(results),
+            "own": own.models(results),
         },
-        charts=[chart],
+        charts=[chart] if chart else [],
     )

@@ -1,0 +1,229 @@
+"""A user's own model: built by calling it, given its weights, and kept as a network of ours."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from models.front import fronted
+
+from .callables import load_callable, told
+from .errors import UserError
+from .generators import own_generators
+
+if TYPE_CHECKING:
+    from .config.own import Own
+
+# Where training programs put the weights beside optimizer and epoch; the first that is there.
+INSIDE = ("state_dict", "model_state_dict", "model", "net", "network")
+# What wrappers put in front of every name: DataParallel, torch.compile.
+PREFIXES = ("module.", "_orig_mod.")
+TOLD = 12  # of each kind of mismatch; a wrong architecture has hundreds
+
+
+def own_network(own: Own, classes: Sequence[str], shape: Sequence[int], key: str) -> dict[str, Any]:
+    """What it takes to build the model again, with its weights, as `load_network` reads it.
+
+    Args:
+        own: the entry.
+        classes: of the data set, in the order of its labels.
+        shape: of the images, (channels, height, width).
+        key: of the entry in params.yaml, for messages.
+
+    Raises:
+        UserError: if it cannot be imported, built or given its weights, does not take such images,
+            or its outputs do not fit the classes.
+    """
+    network = _called(own.model, own.args, key)
+    if own.weights is not None:
+        _give_weights(network, Path(own.weights), f"{key}.weights")
+    front: dict[str, Any] = {"resize": own.resize, "crop": own.crop, "gradients": own.gradients}
+    if own.normalize is not None:
+        channels = len(own.normalize.mean)
+        if channels not in (1, shape[0]):
+            raise UserError(
+                f"{key}.normalize: {channels} means and deviations, but the images have "
+                f"{shape[0]} channels"
+            )
+        front |= own.normalize.model_dump()
+    outputs = _outputs(network, front, shape, key)
+    order = _order(own.classes, classes, outputs, f"{key}.classes")
+    return {
+        "model": own.model,
+        "args": own.args,
+        "front": front | {"outputs": order},
+        "shape": list(shape),
+        "classes": len(classes),
+        "state": {name: tensor.contiguous() for name, tensor in network.state_dict().items()},
+    }
+
+
+def build_own(described: Mapping[str, Any]) -> nn.Module:
+    """The model that `own_network` described, with its weights, in eval mode.
+
+    Raises:
+        UserError: if it cannot be imported or built.
+        RuntimeError: if it has other weights than it had.
+    """
+    network = _called(described["model"], described["args"], "the model")
+    network.load_state_dict(described["state"])
+    height, width = described["shape"][1:]
+    return fronted(network, (height, width), **described["front"]).eval()
+
+
+def _called(model: str, args: Mapping[str, Any], key: str) -> nn.Module:
+    function = load_callable(model, f"{key}.model")
+    try:
+        with own_generators(torch.device("cpu"), 0):
+            network = function(**args)
+    except Exception as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in args.items())
+        raise UserError(f"{key}.model: {model}({given}) failed: {told(error)}") from error
+    if not isinstance(network, nn.Module):
+        raise UserError(
+            f"{key}.model: {model} returns {type(network).__name__}, not a torch.nn.Module"
+        )
+    # Verdicts are IEEE float32, on the device that the stage chooses.
+    return network.cpu().float().eval()
+
+
+def _give_weights(network: nn.Module, file: Path, key: str) -> None:
+    """Load a state_dict; no code of the file is run.
+
+    Raises:
+        UserError: if it cannot be read, or one line for each entry that does not fit.
+    """
+    given = read_weights(file, key)
+    wanted = network.state_dict()
+    errors = mismatches(given, wanted)
+    if errors:
+        raise UserError("\n".join(f"{key}: {file}: {line}" for line in errors))
+    network.load_state_dict(given)
+
+
+def read_weights(file: Path, key: str) -> dict[str, Tensor]:
+    """The state_dict in a file, alone or inside a training program's checkpoint.
+
+    Raises:
+        UserError: if the file cannot be read, or holds anything but tensors and plain values.
+    """
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(
+            f"{key}: {file}: cannot be read as weights ({told(error)}). Only tensors and plain "
+            "values are loaded, since anything else could run code; save them with "
+            "torch.save(model.state_dict(), file)"
+        ) from error
+    for name in INSIDE:
+        if isinstance(found, dict) and isinstance(found.get(name), dict):
+            found = found[name]
+            break
+    if not isinstance(found, dict) or not found:
+        raise UserError(f"{key}: {file}: holds {type(found).__name__}, not a state_dict")
+    state = {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+    if len(state) < len(found):
+        others = [str(name) for name in found if str(name) not in state]
+        raise UserError(
+            f"{key}: {file}: not a state_dict: {', '.join(others[:TOLD])} are no tensors"
+        )
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def mismatches(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    """One sentence for each entry that is missing, not expected, or of another shape."""
+    missing = [name for name in wanted if name not in given]
+    unexpected = [name for name in given if name not in wanted]
+    shapes = [
+        f"{name} has the shape {tuple(given[name].shape)}, the model's {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in given and given[name].shape != wanted[name].shape
+    ]
+    lines = _cut([f"{name} is missing{_near(name, unexpected)}" for name in missing], "missing")
+    lines += _cut([f"{name} is not expected" for name in unexpected], "not expected")
+    return lines + _cut(shapes, "of another shape")
+
+
+def _near(name: str, others: list[str]) -> str:
+    close = difflib.get_close_matches(name, others, n=1, cutoff=0.8) if len(others) < 100 else []
+    return f" (the file has {close[0]})" if close else ""
+
+
+def _cut(lines: list[str], what: str) -> list[str]:
+    more = len(lines) - TOLD
+    return lines if more <= 0 else [*lines[:TOLD], f"and {more} more are {what}"]
+
+
+def _outputs(network: nn.Module, front: Mapping[str, Any], shape: Sequence[int], key: str) -> int:
+    """How many outputs the model has for such images."""
+    height, width = shape[1:]
+    try:
+        whole = fronted(network, (height, width), **front).eval()
+    except ValueError as error:
+        raise UserError(f"{key}.crop: {error}") from None
+    try:
+        with torch.no_grad():
+            answer = whole(torch.full((2, *shape), 0.5))
+    except Exception as error:
+        reaches = [shape[0], *_reaching(whole, height, width)]
+        raise UserError(
+            f"{key}.model: does not take images of {'x'.join(map(str, reaches))} "
+            f"(channels, height, width): {told(error)}"
+        ) from error
+    if not isinstance(answer, Tensor) or answer.dim() != 2 or len(answer) != 2:
+        shown = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        raise UserError(f"{key}.model: must return one tensor of logits (N, K), returns {shown}")
+    return answer.shape[1]
+
+
+def _reaching(whole: nn.Module, height: int, width: int) -> tuple[int, int]:
+    """Height and width of what the network itself is given."""
+    for part in whole.modules():
+        rows, columns = getattr(part, "rows", None), getattr(part, "columns", None)
+        if isinstance(rows, Tensor) and isinstance(columns, Tensor):
+            return len(rows), len(columns)
+    return height, width
+
+
+def _order(
+    chosen: Mapping[str, int] | None, classes: Sequence[str], outputs: int, key: str
+) -> list[int] | None:
+    """The order that puts the output of each class of the data set at its label, others behind.
+
+    Classes whose names are numbers name their outputs themselves.
+    """
+    if chosen is None and all(name.isdecimal() for name in classes):
+        chosen = {name: int(name) for name in classes}
+    if chosen is None:
+        if outputs != len(classes):
+            raise UserError(
+                f"{key}: the model has {outputs} outputs, the data set {len(classes)} classes; "
+                f"say which output is which class: {{{classes[0]}: 0, ...}}"
+            )
+        return None
+    missing = [name for name in classes if name not in chosen]
+    unknown = [name for name in chosen if name not in classes]
+    beyond = [f"{name}: {index}" for name, index in chosen.items() if index >= outputs]
+    errors = []
+    if missing:
+        errors.append(f"no output is given for {', '.join(missing[:TOLD])}")
+    if missing and unknown:
+        errors.append(
+            f"{', '.join(unknown[:TOLD])}: not classes of the data set, which has "
+            f"{', '.join(classes[:TOLD])}{' ...' if len(classes) > TOLD else ''}"
+        )
+    if beyond:
+        errors.append(f"{', '.join(beyond[:TOLD])}: the model has outputs 0 to {outputs - 1}")
+    if errors:
+        raise UserError("\n".join(f"{key}: {line}" for line in errors))
+    first = [chosen[name] for name in classes]
+    order = [*first, *(index for index in range(outputs) if index not in set(first))]
+    return None if order == list(range(outputs)) else order
