@@ -92,10 +92,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     if options.command == "check":
-        from .check import run
+        from . import check
 
         try:
-            return run(options)
+            return check.run(options)
         except (UserError, KeyboardInterrupt):
             raise
         except Exception:  # Python would end with 1, which says: refuted

@@ -15,6 +15,7 @@ WRITTEN = ("digits", "mnist", "svhn")
 def recipe_warnings(config: Config, network: str | None = None) -> list[str]:
     """One line for each doubtful setting, of one network or of all."""
     names = [network] if network else list(config.networks)
+    names = [name for name in names if "model" not in config.networks[name]]
     defaults = config.recipe.model_dump(mode="json")
     return [
         f"networks.{name}.{line}"

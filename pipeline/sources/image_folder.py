@@ -33,7 +33,7 @@ def read_image_folder(root: Path) -> Source:
                 f"{parts[name]}: no such folder; data set `folder` needs train/<class>/ and "
                 f"test/<class>/ with images, and may have validation/<class>/; {HOW_TO_SET_ROOT}"
             )
-    listing = {name: _images(folder) for name, folder in parts.items() if folder.is_dir()}
+    listing = {name: images_by_class(folder) for name, folder in parts.items() if folder.is_dir()}
     classes = sorted({label for found in listing.values() for label in found})
     if len(classes) < 2:
         raise UserError(
@@ -53,7 +53,7 @@ def read_image_folder(root: Path) -> Source:
     return Source(loaded["train"], loaded["test"], classes, loaded.get("validation"))
 
 
-def _images(folder: Path) -> dict[str, list[Path]]:
+def images_by_class(folder: Path) -> dict[str, list[Path]]:
     """The image files of each class folder, sorted; hidden files and other types are left out."""
     return {
         label.name: sorted(
@@ -76,7 +76,7 @@ def _check_headers(paths: list[Path]) -> tuple[bool, tuple[int, int]]:
             with Image.open(path) as image:
                 mode, found = image.mode, image.size
         except (*UNREADABLE, Image.DecompressionBombError) as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         if mode not in EIGHT_BIT:
             raise UserError(
                 f"{path}: pixels of type {mode}; images must have 8 bits a channel (grey or RGB)"
@@ -104,12 +104,12 @@ def _load(
             with Image.open(path) as image:
                 pixels = np.asarray(image.convert("L" if grey else "RGB"))
         except (*UNREADABLE, Image.DecompressionBombError) as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         x[row] = pixels[None] if grey else pixels.transpose(2, 0, 1)
     return x, np.array([label for label, _ in labelled], np.int64)
 
 
-def _unreadable(path: Path, error: Exception) -> UserError:
+def unreadable(path: Path, error: Exception) -> UserError:
     return UserError(
         f"{path}: cannot be read as an image ({error}); replace it or take it out of the folder"
     )

@@ -1,0 +1,250 @@
+"""Labelled images as somebody has them who only wants a model checked: folders, arrays, a Dataset.
+
+Nothing is trained, so there is one part. What comes out has 8 bits a channel, as photos have.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.front import cropped_to, middle, resized_to
+
+from ..base.callables import load_callable, told
+from ..base.errors import UserError
+from ..base.progress import progress
+from .image_folder import EIGHT_BIT, GREY, UNREADABLE, images_by_class, unreadable
+
+Size = int | Sequence[int] | None
+NAMES = (("x", "y"), ("x_test", "y_test"))
+
+
+@dataclass(frozen=True)
+class Given:
+    """x: uint8 (N, C, H, W). y: labels, int64 (N,), places in `classes`. index: their numbers in
+    the whole data set, int64 (N,). outputs: the model's output of each class; None if not told.
+    rounded: by how much an image in [0, 1] was moved to have 8 bits, at most.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    index: np.ndarray
+    classes: list[str]
+    outputs: dict[str, int] | None
+    rounded: float
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How many there are, and how one is read: an image, PIL's or an array, and its label.
+
+    Labels are places in `classes`; where that is None they are the model's outputs, and `names`
+    are what some of these are called.
+    """
+
+    count: int
+    read: Callable[[int], tuple[Any, int]]
+    classes: list[str] | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
+
+
+def read_given(
+    data: str,
+    choose: Callable[[np.ndarray], np.ndarray],
+    *,
+    outputs: Mapping[str, int] | None,
+    channels: int | None,
+    resize: Size,
+    crop: Size,
+) -> Given:
+    """Read labelled images.
+
+    Args:
+        data: a folder with a folder for each class (or with `test/` that has them), an .npz of x
+            and y, or `module:function` that returns a Dataset.
+        choose: which of the indices (N,) to read.
+        outputs: name of a class to the model's output.
+        channels: 1 or 3; None: as the images are, grey if all of them are.
+        resize, crop: as in `models.front`, applied to each image.
+
+    Raises:
+        UserError: for what cannot be read, images of several sizes, or images that are not in
+            [0, 1] or of 8 bits: normalized ones.
+    """
+    if Path(data).is_dir():
+        listing = _folder(Path(data))
+    elif Path(data).suffix == ".npz":
+        listing = _archive(Path(data))
+    elif ":" in data:
+        listing = _dataset(data)
+    else:
+        raise UserError(
+            f"--data: {data!r} is no folder, no .npz file and not written module:function"
+        )
+    index = choose(np.arange(listing.count))
+    pixels, labels, rounded = [], [], 0.0
+    with progress(len(index), "read images") as bar:
+        for number in index.tolist():
+            where = f"--data: image {number} of {data}"
+            image, label = listing.read(number)
+            image, moved = _pixels(image, where)
+            pixels.append(_sized(image, resize, crop, where))
+            labels.append(label)
+            rounded = max(rounded, moved)
+            bar.update()
+    x, y = _stacked(pixels, channels, data), np.array(labels, np.int64)
+    if listing.classes is not None:
+        return Given(x, y, index, listing.classes, dict(outputs) if outputs else None, rounded)
+    if y.min() < 0:
+        raise UserError(f"--data: {data}: the label {y.min()}; labels are the model's outputs")
+    occur, places = np.unique(y, return_inverse=True)
+    names = {**listing.names, **{number: name for name, number in (outputs or {}).items()}}
+    classes = [names.get(number, str(number)) for number in occur.tolist()]
+    return Given(
+        x, places, index, classes, dict(zip(classes, occur.tolist(), strict=True)), rounded
+    )
+
+
+def _folder(root: Path) -> Listing:
+    from PIL import Image
+
+    root = root / "test" if (root / "test").is_dir() else root
+    found = {name: files for name, files in images_by_class(root).items() if files}
+    if not found:
+        raise UserError(
+            f"--data: {root}: no images; put those of each class into a folder of its own"
+        )
+    files = [(path, label) for label, name in enumerate(found) for path in found[name]]
+
+    def read(number: int) -> tuple[Any, int]:
+        path, label = files[number]
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except (*UNREADABLE, Image.DecompressionBombError) as error:
+            raise unreadable(path, error) from error
+        return image, label
+
+    return Listing(len(files), read, list(found))
+
+
+def _archive(path: Path) -> Listing:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = next((both for both in NAMES if set(both) <= set(archive.files)), None)
+            if names is None:
+                raise UserError(
+                    f"--data: {path}: needs images x and labels y, has {', '.join(archive.files)}"
+                )
+            x, y = (archive[name] for name in names)
+    except FileNotFoundError:
+        raise UserError(f"--data: {path}: no such file") from None
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"--data: {path}: cannot be read ({told(error)})") from error
+    if x.ndim not in (3, 4) or y.shape != x.shape[:1] or not len(y) or y.dtype.kind not in "iu":
+        raise UserError(
+            f"--data: {path}: x must be images (N, C, H, W), (N, H, W, C) or (N, H, W) and y one "
+            f"whole number for each, got {x.shape} and {y.dtype} {y.shape}"
+        )
+    return Listing(len(y), lambda number: (x[number], int(y[number])))
+
+
+def _dataset(name: str) -> Listing:
+    made = load_callable(name, "--data")
+
+    def failed(error: Exception) -> UserError:
+        return UserError(
+            f"--data: {name}() must return a Dataset of (image, label) with a length: {told(error)}"
+        )
+
+    def read(number: int) -> tuple[Any, int]:
+        try:
+            image, label = dataset[number]
+            return image, int(label)
+        except Exception as error:  # it is the user's code
+            raise failed(error) from error
+
+    try:
+        dataset = made()
+        count = len(dataset)
+    except Exception as error:
+        raise failed(error) from error
+    if count == 0:
+        raise UserError(f"--data: {name}() returns a Dataset without images")
+    classes = getattr(dataset, "classes", None)
+    names = map(str, classes) if isinstance(classes, list | tuple) else ()
+    return Listing(count, read, names=dict(enumerate(names)))
+
+
+def _pixels(image: Any, where: str) -> tuple[np.ndarray, float]:
+    """uint8 (C, H, W), C 1 or 3, and by how much rounding moved it."""
+    if hasattr(image, "convert"):  # PIL's
+        if image.mode not in EIGHT_BIT:
+            raise UserError(f"{where}: pixels of type {image.mode}; 8 bits a channel are needed")
+        image = np.asarray(image.convert("L" if image.mode in GREY else "RGB"))
+        return (image[None] if image.ndim == 2 else image.transpose(2, 0, 1)), 0.0
+    array = np.asarray(image)
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim != 3 or not {array.shape[0], array.shape[-1]} & {1, 3}:
+        raise UserError(f"{where}: must have 1 or 3 channels, has the shape {array.shape}")
+    if array.shape[0] not in (1, 3):
+        array = array.transpose(2, 0, 1)
+    if array.dtype == np.uint8:
+        return array, 0.0
+    low, high = float(array.min()), float(array.max())
+    if array.dtype.kind in "iu" and low >= 0 and high <= 255:
+        return array.astype(np.uint8), 0.0
+    if not (low >= 0 and high <= 1):
+        raise UserError(f"{where}: {_outside(low, high)}")
+    scaled = array.astype(np.float64) * 255
+    return scaled.round().astype(np.uint8), float(np.abs(scaled.round() - scaled).max() / 255)
+
+
+def _outside(low: float, high: float) -> str:
+    told = f"values from {low:.4g} to {high:.4g}, but images must lie in [0, 1]"
+    if not np.isfinite([low, high]).all():
+        return f"{told}; some are no numbers"
+    if low >= 0 and high <= 255:
+        return f"{told}, or be uint8; divide them by 255"
+    return (
+        f"{told}; they are normalized already: give them as they were before, and the mean and "
+        "std with --normalize, since ε is measured in pixels"
+    )
+
+
+def _sized(image: np.ndarray, resize: Size, crop: Size, where: str) -> np.ndarray:
+    """Resized and cut as torchvision does it to photos."""
+    if resize is None and crop is None:
+        return image
+    from PIL import Image
+
+    height, width = resized_to((image.shape[1], image.shape[2]), resize)
+    try:
+        cut = cropped_to((height, width), crop)
+    except ValueError as error:
+        raise UserError(f"{where}: --crop: {error}") from None
+    photo = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+    top, left = middle(height, cut[0]), middle(width, cut[1])
+    photo = photo.resize((width, height), Image.Resampling.BILINEAR)
+    found = np.asarray(photo.crop((left, top, left + cut[1], top + cut[0])))
+    return found[None] if found.ndim == 2 else found.transpose(2, 0, 1)
+
+
+def _stacked(images: list[np.ndarray], channels: int | None, data: str) -> np.ndarray:
+    sizes = sorted({image.shape[1:] for image in images})
+    if len(sizes) > 1:
+        shown = ", ".join(f"{height}x{width}" for height, width in sizes[:5])
+        raise UserError(
+            f"--data: {data}: images of several sizes ({shown}); bring them to one with --resize "
+            "and --crop"
+        )
+    wanted = channels or max(len(image) for image in images)
+    if wanted == 1 and any(len(image) == 3 for image in images):
+        raise UserError(f"--normalize: one channel, but {data} has images in colour")
+    return np.stack([np.broadcast_to(each, (wanted, *each.shape[1:])) for each in images])

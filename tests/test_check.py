@@ -1,0 +1,251 @@
+"""`check`: a model of one's own, a folder of images, one report and one exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import check, verify
+from pipeline.__main__ import main
+from pipeline.base.config.asked import asked
+from pipeline.base.errors import UserError
+from pipeline.base.store import Place, read_npz
+from pipeline.report.own import NOT_REFUTED, REFUTED, UNDECIDED, judge
+from pipeline.report.statistics import accuracy
+from pipeline.sources.given import Given, read_given
+from training import made_up
+
+# A network that is right by construction: the brightest third of the image is its class.
+SOURCE = """\
+import torch
+from torch import nn
+
+
+class Thirds(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, x):
+        return self.scale * torch.stack([x[..., i : i + 2].sum((1, 2, 3)) for i in (0, 2, 4)], 1)
+
+
+class Images:
+    classes = ["left", "middle", "right", "none"]
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, number):
+        x = torch.full((1, 8, 8), 0.2)
+        x[..., 2 * (number % 3) : 2 * (number % 3) + 2] = 0.6
+        return (x - 0.5) / 0.5 if self.normalized else x, number % 3
+
+    normalized = False
+
+
+def normalized():
+    made = Images()
+    made.normalized = True
+    return made
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a user works: a module, weights, a folder of images, an archive."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "thirds", raising=False)
+    Path("thirds.py").write_text(SOURCE)
+    torch.save({"scale": torch.tensor(3.0)}, "w.pt")
+    split = made_up(24)
+    for name in "abc":
+        Path("photos/test", name).mkdir(parents=True)
+    for number, (x, y) in enumerate(zip(split.x, split.y, strict=True)):
+        Image.fromarray(x[0]).save(f"photos/test/{'abc'[y]}/{number:02}.png")
+    np.savez("images.npz", x=split.x, y=split.y)
+    return tmp_path
+
+
+def given(data: str, **how: Any) -> Given:
+    usual = {"outputs": None, "channels": None, "resize": None, "crop": None}
+    return read_given(data, lambda index: index, **(usual | how))
+
+
+def options(*more: str) -> list[str]:
+    """The command line; the model moves pixels far, so that small budgets break nothing."""
+    usual = ["--model", "thirds:Thirds", "--weights", "w.pt", "--data", "photos"]
+    return ["check", *usual, "--ensemble", "fast", "--diagnosis", "0", *more]
+
+
+def test_a_requirement_is_judged_by_exit_code_and_the_report_stands_in_a_new_folder(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asks = options("--eps", "90/255", "--require", "0.8", "--out", "out")
+    assert main(asks) == 1
+    told = capsys.readouterr()
+    assert "out/reports/index.html" in told.out and "REFUTED" in told.out
+    assert "24/24" in told.err  # progress
+    page = Path("out/reports/index.html").read_text()
+    markdown = Path("out/reports/report.md").read_text()
+    for text in (page, markdown):
+        assert "Does it keep what was claimed?" in text
+        assert "is refuted: the whole interval lies below it." in text.replace("\u00a0", " ")
+        assert "thirds:Thirds()" in text
+        assert "How were the networks trained?" not in text
+        assert "Can the networks learn by heart?" not in text
+    assert list(work.glob("artifacts")) == list(work.glob("dvc*")) == []
+
+    # What was found holds against other requirements, and witnesses when they are judged again.
+    metrics = json.loads(Path("out/reports/metrics.json").read_text())["w"]
+    place = Place(Path("out"))
+    again = _question(work, *asks[:-2], "--out", "elsewhere")
+    config = again.config(64, 24)
+    ends = accuracy(round(metrics["robust_acc"] * 24), 24)
+    for required, code in ((0.0, 0), (metrics["robust_acc"] + 1e-6, 3), (ends.high + 0.01, 1)):
+        question = again.model_copy(update={"require": required})
+        assert check._verdict(place, config, question, "90/255") == code
+    verify.run(place, config)
+    exec(_program(page), {"__name__": "recheck"})
+    assert "witnesses hold" in capsys.readouterr().out
+
+    # The same folder is not written over, whatever is asked.
+    assert main(asks) == 2
+    assert "--out: 'out' has a report already" in capsys.readouterr().err
+
+
+def _question(work: Path, *arguments: str) -> Any:
+    from pipeline.__main__ import _parser
+
+    return asked(_parser().parse_args(arguments))
+
+
+def _program(page: str) -> str:
+    import html
+
+    begin = page.index("<code>import numpy") + len("<code>")
+    return html.unescape(page[begin : page.index("</code>", begin)])
+
+
+def test_a_model_without_gradients_meets_random_search_alone(work: Path, capsys) -> None:
+    asks = options("--eps", "0.9", "--require", "0.5", "--gradients", "no", "--samples", "8")
+    assert main([*asks, "--data", "thirds:Images", "--out", "out", "--diagnosis", "4"]) == 1
+    assert "A weak bound" in capsys.readouterr().out
+    table = read_npz(Path("out/artifacts/attack/w/linf/verdicts.npz"))
+    assert table["attack_names"].tolist() == ["square"]
+    alone = read_npz(Path("out/artifacts/attack/w/linf/diagnosis.npz"))
+    assert not alone["gradients"].any()
+    assert table["backwards"].sum() == 0
+    page = Path("out/reports/index.html").read_text()
+    assert "No attack used gradients on w" in page
+    assert "What else does it take" not in page
+
+
+def test_requirements_are_judged_by_the_interval() -> None:
+    measured = accuracy(50, 100)
+    assert judge(measured, measured.high + 0.001) == REFUTED
+    assert judge(measured, measured.high) == judge(measured, 0.5) == UNDECIDED
+    assert judge(measured, measured.low) == NOT_REFUTED
+    unfinished = accuracy(50, 100, unknown=30)  # what ended in an error refutes nothing
+    assert judge(unfinished, measured.high + 0.001) == UNDECIDED
+
+
+def test_options_that_are_wrong_are_told_all_at_once(work: Path, capsys) -> None:
+    wrong = {
+        "--model": ("thirds:Third", "did you mean 'Thirds'?"),
+        "--weights": ("v.pt", "no such file"),
+        "--eps": ("two", "8/255"),
+        "--norm": ("linff", "did you mean 'linf'?"),
+        "--ensemble": ("quick", "unknown ensemble"),
+        "--require": ("80", "less than or equal to 1"),
+        "--args": ("{width: ", "not valid YAML"),
+        "--normalize": ("{mean: [0.5]}", "missing"),
+        "--resize": ("small", "number of pixels"),
+        "--samples": ("0", "greater than or equal to 1"),
+        "--draws": ("1", "greater than or equal to 2"),
+        "--name": ("My Model", "lower-case letters"),
+    }
+    arguments = [part for option, (value, _) in wrong.items() for part in (option, value)]
+    assert main(["check", "--data", "nowhere", *arguments]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    for option, (_, told) in wrong.items():
+        assert any(option in line and told in line for line in lines), (option, lines)
+    for data, told in (
+        ("nowhere", "--data: 'nowhere' is no folder, no .npz file"),
+        ("none.npz", "--data: none.npz: no such file"),
+        ("thirds:Nothing", "--data: thirds:Nothing cannot be imported"),
+        ("thirds:Thirds", "--data: thirds:Thirds() must return a Dataset"),
+        ("thirds:normalized", "normalized already"),
+    ):
+        assert main(options("--eps", "0.1", "--data", data)) == 2
+        assert told in capsys.readouterr().err
+    assert main(options("--eps", "0.1", "--samples", "25")) == 2
+    assert "--samples: 25 asked, but there are 24 images" in capsys.readouterr().err
+    assert main(options("--eps", "0.1", "--classes", "{a: 0, b: 1}")) == 2
+    assert "--classes: no output is given for c" in capsys.readouterr().err
+    assert not list(work.glob("check-*"))
+
+
+def test_the_same_images_are_read_from_folder_archive_and_data_set(work: Path) -> None:
+    folder, archive = given("photos"), given("images.npz")
+    assert folder.classes == ["a", "b", "c"] and folder.outputs is None
+    assert archive.classes == ["0", "1", "2"] and archive.outputs == {"0": 0, "1": 1, "2": 2}
+    order = np.argsort(archive.y, kind="stable")  # folders come class by class
+    assert np.array_equal(folder.x, archive.x[order]) and folder.x.dtype == np.uint8
+    assert np.array_equal(folder.y, archive.y[order])
+    last = np.load("images.npz")["x"].transpose(0, 2, 3, 1)
+    np.savez("last.npz", x_test=last / np.float32(255), y_test=archive.y)
+    assert np.array_equal(given("last.npz").x, archive.x)
+    assert given("last.npz").rounded < 1e-6
+    data_set = given("thirds:Images", outputs={"middle": 1})
+    assert data_set.classes == ["left", "middle", "right"]  # of those that occur
+    assert data_set.x[0, 0, 0].tolist() == [153, 153, 51, 51, 51, 51, 51, 51]
+    np.savez("some.npz", x=archive.x[:3], y=[5, 9, 5])
+    some = given("some.npz", outputs={"nine": 9}, channels=3)
+    assert some.classes == ["5", "nine"] and some.y.tolist() == [0, 1, 0]
+    assert some.outputs == {"5": 5, "nine": 9} and some.x.shape == (3, 3, 8, 8)
+
+
+def test_photos_of_several_sizes_are_brought_to_one_as_torchvision_does_it(work: Path) -> None:
+    from torchvision.transforms.v2.functional import center_crop, resize
+
+    draw = np.random.default_rng(0)
+    sizes = [(40, 31), (30, 50)]
+    Path("large/cat").mkdir(parents=True)
+    for number, size in enumerate(sizes):
+        photo = Image.fromarray(draw.integers(0, 256, (*size, 3), np.uint8))
+        photo.save(f"large/cat/{number}.png")
+    with pytest.raises(UserError, match=r"several sizes.*--resize"):
+        given("large")
+    with pytest.raises(UserError, match="--crop: 40x40 pixels cannot be cut out"):
+        given("large", crop=40)
+    x = given("large", resize=20, crop=[16, 17]).x
+    for number in range(2):
+        with Image.open(f"large/cat/{number}.png") as photo:
+            expected = np.asarray(center_crop(resize(photo, 20), [16, 17]))
+        assert np.array_equal(x[number].transpose(1, 2, 0), expected)
+
+
+@pytest.mark.parametrize(
+    ("x", "told"),
+    [
+        (np.full((2, 1, 8, 8), -0.4), "normalized already"),
+        (np.full((2, 1, 8, 8), 1.8) - np.eye(8) * 2, "normalized already"),
+        (np.full((2, 1, 8, 8), 200.0), "divide them by 255"),
+        (np.full((2, 1, 8, 8), np.nan), "no numbers"),
+        (np.zeros((2, 5, 8, 8)), "1 or 3 channels"),
+        (np.zeros((3, 1, 8, 8)), "one whole number for each"),
+    ],
+)
+def test_images_that_are_not_in_the_box_are_refused(work: Path, x: np.ndarray, told: str) -> None:
+    np.savez("bad.npz", x=x, y=[0, 1])
+    with pytest.raises(UserError, match=told):
+        given("bad.npz")
