@@ -80,6 +80,13 @@ def _train(
         checkpoint=checkpoint,
     )
     chosen = fitted.history[fitted.selected_epoch - 1]
+    if fitted.robustness and (found := fitted.robustness["collapse"]):
+        print(
+            f"{name}: catastrophic overfitting in epoch {found['epoch']}: PGD leaves "
+            f"{found['robust_acc']:.1%} of the validation images, one step "
+            f"{found['one_step_acc']:.1%} (epoch {found['best_epoch']}: {found['best']:.1%} under "
+            f"PGD); epoch {fitted.selected_epoch} is kept"
+        )
     with replace_folder(target) as folder:
         save_network(folder / "network.pt", model, settings)
         write_json(
@@ -91,6 +98,7 @@ def _train(
                 "clean_acc_validation": chosen["validation_acc"],
                 "clean_acc_train": accuracy(model, Images(train, device)),
                 "n_train": len(train.y),
+                "robust_acc_validation": fitted.robustness,
                 "parameters": parameters(model),
                 "cost": cost(model, train.shape),
                 "seconds": fitted.seconds,

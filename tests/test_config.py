@@ -312,6 +312,10 @@ def _network(**own: Any) -> Callable[[dict[str, Any]], object]:
     return lambda params: params["networks"].update(own=own)
 
 
+def _against(**settings: Any) -> Callable[[dict[str, Any]], object]:
+    return _network(adversarial={"norm": "linf", "eps": 0.1} | settings)
+
+
 CONTRADICTIONS = [
     (_network(optimizer="adam", momentum=0.8), ["networks.own.momentum", "sgd and rmsprop"]),
     (_network(optimizer="rmsprop", nesterov=True), ["networks.own.nesterov", "sgd's"]),
@@ -352,6 +356,20 @@ CONTRADICTIONS = [
         ["networks.own.augmentation.cutuot", "did you mean 'cutout'?"],
     ),
     (_network(augmentation={"cutout": 3}), ["networks.own.augmentation.scheme: missing"]),
+    (_against(method="fgsm", guard="stop", steps=7), ["networks.own.adversarial.steps", "fgsm"]),
+    (_against(method="fgsm"), ["networks.own.adversarial.guard: missing", "stop"]),
+    (_against(), ["networks.own.adversarial.steps: missing", "such as 7"]),
+    (_against(steps=7, beta=6), ["networks.own.adversarial.beta", "only trades"]),
+    (_against(steps=7, guard="tell"), ["networks.own.adversarial.guard", "only fgsm"]),
+    (_against(method="trades", steps=7), ["networks.own.adversarial.beta: missing", "6.0"]),
+    (_against(method="trade", steps=7), ["networks.own.adversarial.method", "'trades'"]),
+    (
+        lambda params: (
+            _against(method="trades", steps=7, beta=6)(params),
+            params["networks"]["own"].update(loss="hinge"),
+        ),
+        ["networks.own.adversarial.method", "hinge"],
+    ),
     (_set("recipe", "optimizer")("adam"), ["recipe.momentum: no network", "recipe.nesterov"]),
     (_set("recipe", "optimizer")("adm"), ["recipe.optimizer", "'adamw'"]),
     (_set("recipe", "lr_decay")(0.5), ["recipe.lr_decay: no network"]),

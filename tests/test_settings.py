@@ -34,7 +34,7 @@ import yaml
 from PIL import Image
 from pydantic import BaseModel
 
-from pipeline import attack, data, memorize, noise, train
+from pipeline import attack, data, memorize, noise, train, transfer
 from pipeline.base.config import Config, ConfigError, load
 from pipeline.base.networks import new_network
 from pipeline.base.store import Place, read_json, read_npz
@@ -82,6 +82,7 @@ Line = Changes | Refused | Elsewhere
 
 PLAIN: dict[str, Any] = {"plain": {}}
 PGD = {"recipe.adversarial": {"norm": "linf", "eps": 0.1, "steps": 2}}
+TRADES = {"recipe.adversarial": {**PGD["recipe.adversarial"], "method": "trades", "beta": 6.0}}
 
 TABLE: dict[str, Line] = {
     "data.name": Changes("split", "folder", {"data.root": "one"}),
@@ -143,6 +144,14 @@ TABLE: dict[str, Line] = {
     "recipe.adversarial.norm": Changes("training", "l2", PGD),
     "recipe.adversarial.eps": Changes("training", 0.05, PGD),
     "recipe.adversarial.steps": Changes("training", 3, PGD),
+    "recipe.adversarial.beta": Changes("training", 3.0, TRADES),
+    "recipe.adversarial.guard": Elsewhere(
+        "test_adversarial_training.py", "test_the_guard_stops_or_tells"
+    ),
+    # Each method has settings of its own, and is another network under the same.
+    "recipe.adversarial.method": Elsewhere(
+        "test_adversarial_training.py", "test_the_loss_of_trades_by_hand"
+    ),
     "recipe.adversarial.warm_up": Changes("training", 0.5, PGD),
     "recipe.select": Changes("training", "best", {"recipe.epochs": 6}),
     "recipe.patience": Changes(
@@ -306,6 +315,7 @@ class Outcomes:
                 for suite in config.suites:
                     attack.run(place, config, network, suite)
                     noise.run(place, config, network, suite)
+            transfer.run(place, config)
             for network in config.memorize.networks:
                 memorize.run(place, config, network)
             self.grid = grid

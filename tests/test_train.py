@@ -192,11 +192,14 @@ def test_the_adversary_leaves_batch_norm_statistics_alone() -> None:
 def test_the_training_threat_rises_over_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     met: list[float] = []
 
-    def watched(model: Any, x: Any, y: Any, threat: ThreatModel, *rest: Any) -> torch.Tensor:
-        met.append(threat.eps)
-        return perturb(model, x, y, threat, *rest)
+    def watched(
+        model: Any, x: Any, y: Any, threat: ThreatModel, *rest: Any, **settings: Any
+    ) -> torch.Tensor:
+        if model.training:  # not validation
+            met.append(threat.eps)
+        return perturb(model, x, y, threat, *rest, **settings)
 
-    monkeypatch.setattr("pipeline.training.fit.perturb", watched)
+    monkeypatch.setattr("pipeline.training.adversary.perturb", watched)
     adversarial = {"norm": "linf", "eps": 0.2, "steps": 1, "warm_up": 0.5}
     trained(epochs=2, batch_size=15, adversarial=adversarial)  # 20 steps
     assert met == pytest.approx([0.02 * step for step in range(1, 11)] + [0.2] * 10)

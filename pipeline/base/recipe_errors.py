@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .adversarial_errors import adversarial_errors
 from .augmentation_errors import augmentation_errors
 
 Raw = dict[str, Any]
@@ -121,6 +122,8 @@ def recipe_errors(raw: Raw, shape: tuple[int, int, int] | None) -> list[str]:
         errors += list(_contradictions(defaults | own, key))
         for part, reason in augmentation_errors(defaults | own, shape):
             errors.append(f"{key('augmentation')}.{part}: {reason}")
+        for part, reason in adversarial_errors(defaults | own):
+            errors.append(f"{key('adversarial')}.{part}: {reason}")
     return list(dict.fromkeys(errors))
 
 

@@ -201,9 +201,8 @@ def _stronger_attack(results: Results, cells: list[tuple[Cell, Measure]]) -> Ite
         against = results.training[cell.network]["recipe"].get("adversarial")
         if against is None:
             continue
-        stronger = [
-            name for name, steps in _gradient_steps(cell.attack).items() if steps > against["steps"]
-        ]
+        trained = against.get("steps") or 1  # fgsm has one
+        stronger = [name for name, steps in _gradient_steps(cell.attack).items() if steps > trained]
         status = PASS if stronger else WARN
         yield Finding(f"{cell.network} × {cell.suite}", status, ", ".join(stronger) or "none")
 

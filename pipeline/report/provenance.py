@@ -64,15 +64,20 @@ def recipes(results: Results) -> Table:
                 wording.augmentation(recipe.get("augmentation", "none")),
                 f"{recipe.get('weight_decay', 0):g}",
                 f"{recipe.get('dropout', 0):g}",
-                f"{wording.norm(against['norm'])} {against['eps']:.4g}, {against['steps']} steps"
-                if against
-                else "no",
+                _against(against) if against else "no",
                 ", ".join(map(str, results.seeds[name])),
                 str(info["selected_epoch"]),
                 f"{info['seconds']:.1f}",
             ]
         )
     return plain(RECIPE_HEAD, rows)
+
+
+def _against(adversarial: dict[str, Any]) -> str:
+    """`PGD, L∞ 0.15, 7 steps`."""
+    method, eps = adversarial.get("method", "pgd").upper(), f"{adversarial['eps']:.4g}"
+    steps = f", {adversarial['steps']} steps" if adversarial.get("steps") else ""
+    return f"{method}, {wording.norm(adversarial['norm'])} {eps}{steps}"
 
 
 def measured(results: Results, config: Config) -> list[dict[str, Any]]:

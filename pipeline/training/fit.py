@@ -23,14 +23,16 @@ from ..base.errors import UserError
 from ..base.generators import generator_states, own_generators, set_generator_states
 from ..base.progress import Progress, progress
 from ..base.splits import Split
-from .adversary import perturb, robust_accuracy
+from .adversary import ROBUST_SAMPLES, Adversary
 from .augment import augment, draw, mix
 from .checkpoint import Checkpoint
 from .images import Images, accuracy
 from .losses import loss_of
 from .optimizer import add_l1_penalty, optimizer_for, set_learning_rate
+from .overfitting import robustness
 from .ranges import ranges_of
 from .schedule import learning_rate
+from .selection import Selection
 
 if TYPE_CHECKING:
     from ..base.config import Recipe
@@ -48,6 +50,8 @@ class Fitted:
 
     history: list[Row]
     selected_epoch: int
+    robustness: Row | None
+    """of adversarial training with validation: see `overfitting.robustness`"""
 
     @property
     def seconds(self) -> float:
@@ -83,7 +87,8 @@ def fit(
     Returns:
         The history, with epoch, loss and train_acc (in train mode, on the images as augmented or
         attacked), lr (at the epoch's end), seconds, and with validation also validation_acc and
-        validation_robust_acc (None if not trained adversarially).
+        validation_robust_acc (None if not trained adversarially); against one step also
+        validation_one_step_acc.
 
     Raises:
         UserError: the loss or a weight became NaN or infinite, or the augmentation is not for
@@ -95,7 +100,7 @@ def fit(
         if saved:
             training.restore(saved)
         training.run(name, checkpoint, finished or (lambda row: False))
-    return Fitted(training.history, training.selected_epoch)
+    return Fitted(training.history, training.selected_epoch, training.robustness())
 
 
 class _Training:
@@ -122,10 +127,7 @@ class _Training:
         self.images, self.classes = Images(train, device), len(train.classes)
         self.judged = Images(validation, device) if validation else None
         self.recipe, self.device, self.keys, self.advice = recipe, device, keys, advice
-        self.threat: ThreatModel | None = None
-        if recipe.adversarial:
-            self.threat = ThreatModel(recipe.adversarial.norm, recipe.adversarial.eps)
-            self.attack_steps = recipe.adversarial.steps
+        self.adversary = Adversary.of(recipe)
         # Batches of equal size: a remainder of one image would break batch norm.
         self.batches = math.ceil(len(self.images) / recipe.batch_size)
         self.optimizer = optimizer_for(model, recipe)
@@ -134,9 +136,8 @@ class _Training:
         self.order = torch.Generator().manual_seed(recipe.seed)
         self.starts = torch.Generator(device).manual_seed(recipe.seed)
         self.history: list[Row] = []
+        self.selection = Selection(recipe, judged=validation is not None)
         self.selected_epoch = 0
-        self.selected_value = -1.0
-        self.selected_state: dict[str, Tensor] = {}
 
     def state(self) -> dict[str, Any]:
         return {
@@ -146,7 +147,7 @@ class _Training:
             "starts": self.starts.get_state(),
             "generators": generator_states(self.device),
             "history": self.history,
-            "selected": (self.selected_epoch, self.selected_value, self.selected_state),
+            "selected": (self.selection.epoch, self.selection.value, self.selection.weights),
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -156,7 +157,8 @@ class _Training:
         self.starts.set_state(saved["starts"])
         set_generator_states(self.device, saved["generators"])
         self.history = saved["history"]
-        self.selected_epoch, self.selected_value, self.selected_state = saved["selected"]
+        chosen = self.selection
+        chosen.epoch, chosen.value, chosen.weights = saved["selected"]
 
     def run(self, name: str, checkpoint: Checkpoint | None, finished: Finished) -> None:
         """The epochs that are left, and the selected weights at the end."""
@@ -167,17 +169,16 @@ class _Training:
                 began = time.monotonic()
                 row = self.train_epoch(epoch, bar)
                 self.validate(row)
-                self.select(row)
+                self.selection.consider(row, self.model)
                 stop = finished(row)
                 row["seconds"] = round(time.monotonic() - began, 3)
                 self.history.append(row)
                 bar.update(0, epoch=epoch, loss=row["loss"], accuracy=row["train_acc"])
-                if stop or self.out_of_patience():
+                if stop or self.selection.ends(self.history):
                     break
                 if checkpoint and checkpoint.is_due() and epoch < epochs:
                     checkpoint.save(self.state())
-        if self.selected_state:
-            self.model.load_state_dict(self.selected_state)
+        self.selected_epoch = self.selection.finish(self.history, self.model)
         self.model.eval()
 
     def train_epoch(self, epoch: int, bar: Progress) -> Row:
@@ -212,11 +213,12 @@ class _Training:
 
         Met with a large ε at once, a small network may stay at a constant answer for good.
         """
-        if self.threat is None or self.recipe.adversarial is None:
+        if self.adversary is None or self.recipe.adversarial is None:
             return None
         steps = self.recipe.adversarial.warm_up * self.recipe.epochs * self.batches
         risen = min(1.0, (step + 1) / steps) if steps else 1.0
-        return ThreatModel(self.threat.norm, self.threat.eps * risen)
+        full = self.adversary.threat
+        return ThreatModel(full.norm, full.eps * risen)
 
     def train_batch(
         self, rows: Tensor, draws: Tensor, threat: ThreatModel | None
@@ -229,10 +231,13 @@ class _Training:
         if self.on_gpu:
             x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.on_gpu):
-            if threat:
-                x = perturb(self.model, x, target, threat, self.attack_steps, self.starts)
-            logits = self.model(x).float()
-        loss = self.loss(logits, target)
+            if self.adversary and threat:
+                loss, logits = self.adversary.loss(
+                    self.model, x, target, threat, self.loss, self.starts
+                )
+            else:
+                logits = self.model(x).float()
+                loss = self.loss(logits, target)
         self.optimizer.zero_grad()
         loss.backward()
         if self.recipe.l1_penalty:
@@ -255,36 +260,10 @@ class _Training:
             return
         row["validation_acc"] = accuracy(self.model, self.judged)
         row["validation_robust_acc"] = None
-        if self.threat:
-            row["validation_robust_acc"] = robust_accuracy(
-                self.model, self.judged, self.threat, self.attack_steps
-            )
+        if self.adversary:
+            row |= self.adversary.watch(self.model, self.judged)
 
-    def select(self, row: Row) -> None:
-        """Keep this epoch's weights if they are the best so far, or if the last are wanted."""
-        if self.recipe.select == "last" or self.judged is None:
-            self.selected_epoch = row["epoch"]
-            return
-        value = _watched(row)
-        if value >= self.selected_value:  # among equals the later, which has trained longer
-            self.selected_epoch, self.selected_value = row["epoch"], value
-            state = self.model.state_dict()
-            self.selected_state = {key: tensor.clone() for key, tensor in state.items()}
-
-    def out_of_patience(self) -> bool:
-        """Whether `patience` epochs have passed without a better one: early stopping.
-
-        While ε still rises, accuracy under all of it says nothing, and no epoch counts.
-        """
-        if self.recipe.patience is None or self.judged is None:
-            return False
-        rising = self.recipe.adversarial.warm_up if self.recipe.adversarial else 0.0
-        first = math.ceil(rising * self.recipe.epochs)
-        values = [_watched(row) for row in self.history[first:]]
-        return len(values) - values.index(max(values)) > self.recipe.patience if values else False
-
-
-def _watched(row: Row) -> float:
-    """What an epoch is chosen by: validation accuracy, under attack where that was trained for."""
-    robust = row["validation_robust_acc"]
-    return float(row["validation_acc"] if robust is None else robust)
+    def robustness(self) -> Row | None:
+        if self.judged is None or self.adversary is None:
+            return None
+        return robustness(self.history, min(len(self.judged), ROBUST_SAMPLES))

@@ -24,3 +24,10 @@ def loss_of(recipe: Recipe) -> Loss:
     if recipe.loss == "hinge":
         return multi_margin_loss
     return partial(cross_entropy, label_smoothing=recipe.label_smoothing)
+
+
+def attacked_loss_of(recipe: Recipe) -> Loss:
+    """What an adversary maximizes: the same, summed, with the labels as they are."""
+    if recipe.loss == "hinge":
+        return partial(multi_margin_loss, reduction="sum")
+    return partial(cross_entropy, reduction="sum")

@@ -26,9 +26,17 @@ def _rising(shares: list[float]) -> list[float]:
 
 
 class Adversarial(Strict):
+    """What belongs to one method alone is missing elsewhere: see `adversarial_errors`."""
+
+    method: Literal["pgd", "fgsm", "trades"] = "pgd"
     norm: Literal["linf", "l2"]
     eps: Eps
-    steps: Count
+    steps: Count | None = None
+    """of pgd and trades"""
+    beta: Positive | None = None
+    """of trades"""
+    guard: Literal["stop", "tell"] | None = None
+    """of fgsm: what to do when it overfits catastrophically"""
     warm_up: Share = 0.0
     """share of the training in which ε rises from 0"""
 

@@ -1,0 +1,63 @@
+"""Which epoch's weights are kept, and when training ends before its last epoch."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from .overfitting import collapse
+
+if TYPE_CHECKING:
+    from ..base.config import Recipe
+
+Row = dict[str, Any]
+
+
+class Selection:
+    """The best epoch so far by the validation images, under attack where that was trained for."""
+
+    def __init__(self, recipe: Recipe, judged: bool) -> None:
+        self.recipe, self.judged = recipe, judged
+        self.guard = recipe.adversarial.guard if recipe.adversarial and judged else None
+        self.epoch = 0
+        self.value = -1.0
+        self.weights: dict[str, Tensor] = {}
+
+    def consider(self, row: Row, model: nn.Module) -> None:
+        """Keep this epoch's weights if they are the best so far and may be wanted."""
+        if not self.judged or (self.recipe.select == "last" and self.guard != "stop"):
+            return
+        value = _watched(row)
+        if value >= self.value:  # among equals the later, which has trained longer
+            self.epoch, self.value = row["epoch"], value
+            self.weights = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+
+    def ends(self, history: list[Row]) -> bool:
+        """Whether to stop here: out of patience, or overfitted catastrophically."""
+        return self._out_of_patience(history) or self._stopped(history)
+
+    def finish(self, history: list[Row], model: nn.Module) -> int:
+        """The epoch that is kept; the model gets its weights."""
+        if self.weights and (self.recipe.select == "best" or self._stopped(history)):
+            model.load_state_dict(self.weights)
+            return self.epoch
+        return int(history[-1]["epoch"])
+
+    def _stopped(self, history: list[Row]) -> bool:
+        return self.guard == "stop" and collapse(history) is not None
+
+    def _out_of_patience(self, history: list[Row]) -> bool:
+        """While ε still rises, accuracy under all of it says nothing, and no epoch counts."""
+        patience = self.recipe.patience
+        if patience is None or not self.judged:
+            return False
+        rising = self.recipe.adversarial.warm_up if self.recipe.adversarial else 0.0
+        values = [_watched(row) for row in history[math.ceil(rising * self.recipe.epochs) :]]
+        return bool(values) and len(values) - values.index(max(values)) > patience
+
+
+def _watched(row: Row) -> float:
+    robust = row["validation_robust_acc"]
+    return float(row["validation_acc"] if robust is None else robust)
