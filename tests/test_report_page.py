@@ -122,7 +122,7 @@ def test_a_point_tells_its_value(opened: Any) -> None:
 @needs_browser
 def test_a_column_sorts_both_ways(opened: Any) -> None:
     column = (
-        "return [...document.querySelectorAll('#survival tbody tr')]"
+        "return [...document.querySelectorAll('#survival-linf tbody:not([hidden]) tr')]"
         ".map(row => Number(row.cells[4].dataset.sort))"
     )
     head = "document.querySelectorAll('#survival thead th')[4].querySelector('button').click()"
@@ -131,6 +131,26 @@ def test_a_column_sorts_both_ways(opened: Any) -> None:
     opened.execute_script(head)
     assert up == sorted(up)
     assert opened.execute_script(column) == up[::-1]
+
+
+@needs_browser
+def test_a_picked_eps_shows_its_numbers_and_keeps_the_order(opened: Any) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    def shown() -> list[str]:
+        rows = opened.find_elements(By.CSS_SELECTOR, "#survival-linf tbody tr")
+        return [row.text for row in rows if row.is_displayed()]
+
+    at_headline = shown()
+    assert len(at_headline) == len(NETWORKS)
+    picker = opened.find_element(By.CSS_SELECTOR, "input[data-table=survival-linf]")
+    picker.send_keys(Keys.HOME)
+    smallest = shown()
+    told = opened.find_element(By.CSS_SELECTOR, "#survival-linf caption").text
+    assert "ε = 0.02," in told.replace("\u00a0", " ")
+    assert picker.get_attribute("aria-valuetext").replace("\u00a0", " ") == "ε = 0.02"
+    assert len(smallest) == len(NETWORKS) and not set(smallest) & set(at_headline)
 
 
 @needs_browser

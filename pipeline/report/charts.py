@@ -157,7 +157,7 @@ def _draw(axes: Axes, curve: Curve, number: int, gid: str) -> None:
     )
 
 
-def distances(found: list[Measure]) -> Chart:
+def distances(found: list[Measure], levels: int) -> Chart:
     """eps10 to eps50 of the attack, and eps50 of noise, one row for each network."""
     name, top = f"distances-{found[0].suite}", 8
     height = 64 + top + 30 * len(found)
@@ -202,7 +202,7 @@ def distances(found: list[Measure]) -> Chart:
         ),
         file=file,
         inline=inline(file, name, title=title, description=takeaway, height=height, tips=tips),
-        table=sentences.distance_table(found),
+        table=sentences.distance_table(found, levels),
         keys=[],
     )
 

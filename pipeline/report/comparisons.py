@@ -51,6 +51,11 @@ class Pair:
     def ends(self) -> tuple[float, float]:
         return self.worst.difference, self.best.difference
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % over the choice of images; with errors, from the worst end's to the best end's."""
+        return self.worst.interval[0], self.best.interval[1]
+
 
 class Compared(Protocol):
     """What is told of two networks: the ends of `first` minus `second`, and if that is chance."""
@@ -61,6 +66,8 @@ class Compared(Protocol):
     def second(self) -> str: ...
     @property
     def ends(self) -> tuple[float, float]: ...
+    @property
+    def interval(self) -> tuple[float, float] | None: ...
     @property
     def adjusted(self) -> float: ...
     @property
@@ -106,20 +113,29 @@ def matrix(names: list[str], compared: Sequence[Compared]) -> Table:
     cells: dict[tuple[str, str], Cell] = {}
     for pair in compared:
         p = f"p {wording.p_value(pair.adjusted)}"
-        for row, column, ends in (
-            (pair.first, pair.second, pair.ends),
-            (pair.second, pair.first, (-pair.ends[1], -pair.ends[0])),
-        ):
-            told = wording.points_range(*ends)
+        for row, column, sign in ((pair.first, pair.second, 1), (pair.second, pair.first, -1)):
+            told = wording.points_range(*_turned(pair.ends, sign))
+            if pair.interval is not None:
+                low, high = map(wording.points, _turned(pair.interval, sign))
+                p_and_interval = f"{low} to {high}, {p}"
+            else:
+                p_and_interval = p
             cells[row, column] = (
-                Cell(told, p)
+                Cell(told, p_and_interval)
                 if pair.verdict == APART
-                else Cell(pair.verdict, f"{told}, {p}" if pair.verdict == ALIKE else told)
+                else Cell(
+                    pair.verdict, f"{told}, {p_and_interval}" if pair.verdict == ALIKE else told
+                )
             )
     return Table(
         ["survived more than", *names],
         [[Cell(row), *(cells.get((row, column), Cell("–")) for column in names)] for row in names],
     )
+
+
+def _turned(ends: tuple[float, float], sign: int) -> tuple[float, float]:
+    """The ends of a difference, or of the one the other way round."""
+    return ends if sign > 0 else (-ends[1], -ends[0])
 
 
 def verdict(compared: Sequence[Compared]) -> str:

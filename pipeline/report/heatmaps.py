@@ -49,7 +49,7 @@ def shares(
                 )  # fmt: skip
                 if share:
                     told = wording.whole_percent(share)
-                    axes.text(x + 0.5, y + 0.5, told, ha="center", va="center", fontsize=8)
+                    axes.text(x + 0.5, y + 0.5, told, ha="center", va="center", fontsize=9)
         axes.set_xlim(0, len(columns))
         axes.set_ylim(len(rows), 0)
         axes.grid(visible=False)

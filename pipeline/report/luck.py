@@ -84,6 +84,11 @@ class Pair:
     def ends(self) -> tuple[float, float]:
         return self.value, self.value
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % over training runs; None where no run differs from its others."""
+        return (self.difference.low, self.difference.high) if self.difference else None
+
 
 def pairs(spreads: dict[str, Spread]) -> list[Pair]:
     """Welch's test for each pair of networks, Holm-adjusted over all that can be tested."""

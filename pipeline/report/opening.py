@@ -30,7 +30,7 @@ def _far(results: Results, found: list[Measure]) -> str:
     start = f"On {wording.count(found[0].n, 'test image')} of {results.data.name}, "
     if not ranked:
         return f"{start}{wording.join(blind)} {_reads(blind)} nothing rightly."
-    return f"{start}{_least_and_most(ranked, change)}" + (
+    return f"{start}{_least_and_most(ranked, change, results.data.levels)}" + (
         f" {wording.join(blind)} {_reads(blind)} nothing rightly, so nothing is left to break."
         if blind
         else ""
@@ -41,7 +41,7 @@ def _reads(networks: list[str]) -> str:
     return "reads" if len(networks) == 1 else "read"
 
 
-def _least_and_most(ranked: list[Measure], change: str) -> str:
+def _least_and_most(ranked: list[Measure], change: str, levels: int) -> str:
     """How far the image of the network that falls first must move, and of that which falls last."""
     least, most = ranked[0], ranked[-1]
     if not least.eps50.reached:
@@ -51,7 +51,7 @@ def _least_and_most(ranked: list[Measure], change: str) -> str:
         )
     text = (
         f"half of the images that {least.network} gets right can be turned wrong while "
-        f"{change} {_eps_with_255(least)}"
+        f"{change} {_size(least, levels)}"
     )
     if most is least:
         return text + "."
@@ -62,16 +62,15 @@ def _least_and_most(ranked: list[Measure], change: str) -> str:
             f"; {most.network} kept more than half of its own up to the largest ε tried, "
             f"{wording.number(most.eps50.limit)}."
         )
-    return text + f"; {most.network} holds out longest, to {_eps_with_255(most)}."
+    return text + f"; {most.network} holds out longest, to {_size(most, levels)}."
 
 
 def _eps50_key(measure: Measure) -> tuple[float, float]:
     return (measure.eps50.value, -measure.worst_curve.accuracy[-1].value)
 
 
-def _eps_with_255(measure: Measure) -> str:
-    told = f"{wording.estimate(measure.eps50)}{wording.NORMS[measure.norm].of}"
-    return f"{told} ({wording.in_255(measure.eps50)})" if measure.norm == "linf" else told
+def _size(measure: Measure, levels: int) -> str:
+    return wording.size(measure.eps50, measure.norm, levels)[0] + wording.NORMS[measure.norm].of
 
 
 def _noise_sentence(found: list[Measure]) -> str:
@@ -171,6 +170,24 @@ def table(found: list[Measure], eps: float) -> Table:
             accuracy_cell(m.worst_curve.at_least(eps)[1]),
             Cell(wording.estimate(m.eps50), wording.interval(m.eps50)),
             Cell(str(m.n)),
+        ]
+        for m in found
+    ]
+    return Table(head, rows)
+
+
+def distances(found: list[Measure], levels: int) -> Table:
+    """The page's first numbers: how far, network by network, and how much farther noise must go."""
+    head = ["network", "breaks 1 image in 10", "breaks half", "noise needs"]
+    rows = [
+        [
+            Cell(m.network),
+            Cell(*wording.size(m.eps10, m.norm, levels)),
+            Cell(*wording.size(m.eps50, m.norm, levels)),
+            Cell(
+                wording.multiple(m.one_draw.multiple),
+                wording.multiple_interval(m.one_draw.multiple),
+            ),
         ]
         for m in found
     ]

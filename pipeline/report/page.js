@@ -1,5 +1,5 @@
 "use strict";
-// The page is complete without this: it only toggles series, shows values and sorts tables.
+// The page is complete without this: it only toggles series, shows values, sorts tables, picks an ε.
 
 document.querySelectorAll(".legend button").forEach((button) => {
   button.disabled = false;
@@ -50,15 +50,32 @@ document.querySelectorAll("table.sortable thead th").forEach((head) => {
     const up = head.getAttribute("aria-sort") !== "ascending";
     head.parentElement.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
-    const body = head.closest("table").tBodies[0];
-    const rows = [...body.rows].sort((a, b) => {
-      const [x, y] = [a.cells[column], b.cells[column]];
-      const [p, q] = [numberIn(x), numberIn(y)];
-      const order = isNaN(p) || isNaN(q) ? x.textContent.localeCompare(y.textContent) : p - q;
-      return up ? order : -order;
-    });
-    body.append(...rows);
+    for (const body of head.closest("table").tBodies) {
+      const rows = [...body.rows].sort((a, b) => {
+        const [x, y] = [a.cells[column], b.cells[column]];
+        const [p, q] = [numberIn(x), numberIn(y)];
+        const order = isNaN(p) || isNaN(q) ? x.textContent.localeCompare(y.textContent) : p - q;
+        return up ? order : -order;
+      });
+      body.append(...rows);
+    }
   });
+});
+
+document.querySelectorAll(".picker").forEach((picker) => {
+  const input = picker.querySelector("input");
+  const table = document.getElementById(input.dataset.table);
+  const bodies = [...table.tBodies];
+  picker.hidden = false;
+  const show = () => {
+    const eps = bodies[Number(input.value)].dataset.eps;
+    bodies.forEach((body) => { body.hidden = body.dataset.eps !== eps; });
+    picker.querySelector("output").textContent = eps;
+    table.querySelector(".picked").textContent = eps;
+    input.setAttribute("aria-valuetext", `ε = ${eps}`);
+  };
+  input.addEventListener("input", show);
+  show();
 });
 
 window.addEventListener("beforeprint", () => {

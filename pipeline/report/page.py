@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import images, opening, own, templates
+from . import images, opening, own, templates, wording
 from .images import Example
 from .section import Findings, Section
 from .sections import (
@@ -61,6 +61,8 @@ def _opening(findings: Findings) -> dict[str, Any]:
             *opening.summary(findings.results, findings.head, findings.eps),
             *([claimed["takeaway"]] if claimed else []),
         ],
+        "norm": wording.norm(findings.head[0].norm),
+        "distances": opening.distances(findings.head, findings.results.data.levels),
         "hero": _hero(findings),
     }
 

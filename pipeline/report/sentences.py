@@ -12,15 +12,9 @@ from .statistics import Accuracy
 from .table import Cell, Table
 
 
-def distance_table(found: list[Measure]) -> Table:
-    """eps10 and eps50 of the attack, in /255 too for linf, and the noise of the same harm."""
-    steps = found[0].norm == "linf"
-    head = (
-        ["network", "eps10", "in /255", "eps50", "in /255"]
-        if steps
-        else ["network", "eps10", "eps50"]
-    )
-    head += ["one draw of noise: eps50", "multiple"]
+def distance_table(found: list[Measure], levels: int) -> Table:
+    """eps10 and eps50 of the attack, and the noise of the same harm."""
+    head = ["network", "eps10", "eps50", "one draw of noise: eps50", "multiple"]
     draws = next((m.worst_draw.name for m in found if m.worst_draw), None)
     if draws:
         head += [f"{wording.draws(draws)}: eps50", "multiple"]
@@ -28,12 +22,10 @@ def distance_table(found: list[Measure]) -> Table:
     for measure in found:
         row = [Cell(measure.network)]
         for eps in (measure.eps10, measure.eps50):
-            row.append(Cell(wording.estimate(eps), wording.interval(eps)))
-            if steps:
-                row.append(Cell(wording.in_255(eps)))
+            row.append(Cell(*wording.size(eps, measure.norm, levels)))
         for noise in (measure.one_draw, measure.worst_draw):
             if noise:
-                row.append(Cell(wording.estimate(noise.eps50), wording.interval(noise.eps50)))
+                row.append(Cell(*wording.size(noise.eps50, measure.norm, levels)))
                 times = noise.multiple
                 row.append(Cell(wording.multiple(times), wording.multiple_interval(times)))
         rows.append(row)

@@ -120,17 +120,29 @@ def _told(value: Estimate, shown: Callable[[float], str]) -> str:
 
 
 def interval(value: Estimate) -> str:
+    return _interval(value, number)
+
+
+def _interval(value: Estimate, shown: Callable[[float], str]) -> str:
     if math.isnan(value.value):
         return ""
     if not value.reached and not math.isfinite(value.low):
         return "beyond the grid"
-    high = number(value.high) if math.isfinite(value.high) else f"> {number(value.limit)}"
-    return f"{number(value.low)}–{high}"
+    high = shown(value.high) if math.isfinite(value.high) else f"> {shown(value.limit)}"
+    return f"{shown(value.low)}–{high}"
 
 
-def in_255(value: Estimate) -> str:
-    """An L-infinity eps in steps of 8-bit grey."""
-    return _told(value, lambda eps: f"{255 * eps:.1f}/255")
+def size(value: Estimate, norm: str, levels: int) -> tuple[str, str]:
+    """An ε and its interval; of L∞ in steps of grey, `7.6/255`, where images have 8 bits.
+
+    Args:
+        levels: the largest grey value that the images of the data set have.
+    """
+    if norm != "linf" or levels != 255:
+        return estimate(value), interval(value)
+    return _told(value, lambda eps: f"{255 * eps:.1f}/255"), _interval(
+        value, lambda eps: f"{255 * eps:.1f}"
+    )
 
 
 def multiple(value: Estimate) -> str:

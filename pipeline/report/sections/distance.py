@@ -7,7 +7,8 @@ from ..section import Findings, Section
 
 
 def section(findings: Findings) -> Section:
-    drawn = [charts.distances(findings.of(name)) for name in findings.suites]
+    levels = findings.results.data.levels
+    drawn = [charts.distances(findings.of(name), levels) for name in findings.suites]
     titles = [wording.suite(name, findings.of(name)[0].norm) for name in findings.suites]
     return Section(
         name="distance",
