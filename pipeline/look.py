@@ -135,6 +135,8 @@ def _recipe(seed: int) -> Recipe:
         architecture="small_cnn",
         settings={},
         initialization="default",
+        weights=None,
+        frozen=False,
         samples=None,
         epochs=15,
         batch_size=32,

@@ -129,6 +129,21 @@ WRONG = [
     (_set("networks", "plain", "architecture")("lenet5"), ["networks.plain.arch", "28x28", "8x8"]),
     (_set("recipe", "architecture")("resnet19"), ["recipe.architecture", "'resnet18'"]),
     (_set("networks", "plain", "architecture")("small_cn"), ["networks.plain.arch", "'small_cnn'"]),
+    (_set("recipe", "weights")("imagenet"), ["recipe.weights", "torchvision.* alone", "small_cnn"]),
+    (_set("recipe", "weights")("none.pt"), ["recipe.weights", "no such file: none.pt"]),
+    (_set("recipe", "weights")("imagnet"), ["recipe.weights", "imagenet or a file", "'imagnet'"]),
+    (_set("networks", "plain", "frozen")(True), ["networks.plain.frozen", "give weights"]),
+    (
+        _set("networks", "plain")(
+            {
+                "architecture": "torchvision.resnet18",
+                "weights": "imagenet",
+                "initialization": "he",
+                "dropout": 0.5,
+            }
+        ),
+        ["plain.initialization: nothing is drawn", "plain.dropout: torch", "32x32 and larger"],
+    ),
     (
         _set("recipe", "settings")({"widht": 2}),
         ["recipe.settings.widht", "did you mean 'width'?", "activation"],

@@ -95,6 +95,8 @@ TABLE: dict[str, Line] = {
     "recipe.samples": Changes("memorized", 40),
     "recipe.settings": Changes("training", {"activation": "elu"}),
     "recipe.initialization": Changes("training", "he"),
+    "recipe.weights": Elsewhere("test_pretrained.py", "test_training_starts_from_a_file"),
+    "recipe.frozen": Elsewhere("test_pretrained.py", "test_a_frozen_network_trains_its_last_layer"),
     "recipe.epochs": Changes("training", 2),
     "recipe.batch_size": Changes("training", 16),
     "recipe.optimizer": Changes("training", "rmsprop", {"recipe.nesterov": False}),

@@ -16,6 +16,7 @@ from attacks import registry
 from models import ARCHITECTURES
 
 from .recipe_errors import recipe_errors
+from .starts import start_problems
 
 
 class DataSet(NamedTuple):
@@ -191,14 +192,14 @@ def _training_errors(raw: dict[str, Any]) -> list[str]:
 def merged(recipe: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """A network's recipe: what it says itself, and the rest from `recipe`.
 
-    Settings belong to an architecture: who names one of its own starts from that one's defaults.
+    Settings and weights belong to an architecture: who names one of its own starts without them.
     """
-    inherited = recipe | {"settings": {}} if "architecture" in own else recipe
-    return inherited | own
+    without: dict[str, Any] = {"settings": {}, "weights": None, "frozen": False}
+    return recipe | (without if "architecture" in own else {}) | own
 
 
 def _architecture_errors(raw: dict[str, Any]) -> list[str]:
-    """What an architecture cannot be: its settings, its dropout, the data set's images."""
+    """What an architecture cannot be: its settings, its dropout, its weights, the images."""
     data_set = _data_set(raw)
     # The size of a folder's images is not known yet; training checks it before it starts.
     size = data_set.shape[1:] if data_set else None
@@ -209,7 +210,8 @@ def _architecture_errors(raw: dict[str, Any]) -> list[str]:
         if architecture not in ARCHITECTURES:
             continue  # told by the schema
         dropout = next(iter(_numbers([chosen.get("dropout")])), 0.0)
-        for key, reason in ARCHITECTURES[architecture].problems(settings, dropout, size):
+        problems = ARCHITECTURES[architecture].problems(settings, dropout, size)
+        for key, reason in [*problems, *start_problems(chosen)]:
             setters = [section for section, own in layers if key.split(".")[0] in own]
             errors.append(f"{setters[-1] if setters else 'recipe'}.{key}: {reason}")
     return errors

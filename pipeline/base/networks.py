@@ -17,6 +17,7 @@ from models.initialization import initialize
 from .errors import UserError
 from .generators import own_generators
 from .own import build_own
+from .pretrained import freeze, give, read_start
 from .splits import Split
 from .store import write_bytes
 
@@ -37,23 +38,20 @@ UNREADABLE = (
 
 
 def new_network(recipe: Recipe, train: Split, keys: str) -> tuple[nn.Module, dict[str, Any]]:
-    """An untrained network for these images, and what `load_network` needs to build it again.
+    """A network for these images before its training, and what `load_network` needs to build it.
 
-    It is normalized by the mean and deviation of the training images. The weights follow from
-    the recipe's seed. UserError, naming the key, if the architecture cannot take the images.
+    It is normalized by the mean and deviation of the training images, or as its weights were.
+    What is drawn follows from the recipe's seed. UserError, naming the key, if the architecture
+    cannot take the images or the weights are not to be had.
     """
     architecture, size = ARCHITECTURES[recipe.architecture], train.shape[1:]
     wrong = architecture.problems(recipe.settings, recipe.dropout, (size[0], size[1]))
     if wrong:
         raise UserError("\n".join(f"{keys}.{key}: {reason}" for key, reason in wrong))
-    # By histogram: exact, and without a copy of the whole data set in float64.
-    channels = [np.bincount(channel.ravel(), minlength=256) for channel in train.x.swapaxes(0, 1)]
-    values = np.arange(256) / train.levels
-    means = [float((counts * values).sum() / counts.sum()) for counts in channels]
-    spreads = [
-        float(np.sqrt((counts * (values - mean) ** 2).sum() / counts.sum()))
-        for counts, mean in zip(channels, means, strict=True)
-    ]
+    start = None
+    if recipe.weights is not None:
+        start = read_start(recipe.weights, recipe.architecture, train.shape[0], f"{keys}.weights")
+    mean, std = (start.mean, start.std) if start else _statistics(train)
     settings = {
         "architecture": recipe.architecture,
         "shape": list(train.shape),
@@ -62,14 +60,32 @@ def new_network(recipe: Recipe, train: Split, keys: str) -> tuple[nn.Module, dic
             # Written out, so that the file is read alike should a default ever change.
             **architecture.filled(recipe.settings),
             "dropout": recipe.dropout,
-            "mean": [round(mean, 4) for mean in means],
-            "std": [round(max(spread, 1e-3), 4) for spread in spreads],  # a channel may be blank
+            "mean": mean,
+            "std": std,
         },
     }
     with own_generators(torch.device("cpu"), recipe.seed):
         model = _build(settings)
         initialize(model, recipe.initialization)
+    if start:
+        give(model, start, f"{keys}.weights")
+    if recipe.frozen:
+        freeze(model)
     return model, settings
+
+
+def _statistics(train: Split) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each channel of the images."""
+    # By histogram: exact, and without a copy of the whole data set in float64.
+    channels = [np.bincount(channel.ravel(), minlength=256) for channel in train.x.swapaxes(0, 1)]
+    values = np.arange(256) / train.levels
+    means = [float((counts * values).sum() / counts.sum()) for counts in channels]
+    spreads = [
+        float(np.sqrt((counts * (values - mean) ** 2).sum() / counts.sum()))
+        for counts, mean in zip(channels, means, strict=True)
+    ]
+    # A channel may be blank.
+    return [round(mean, 4) for mean in means], [round(max(std, 1e-3), 4) for std in spreads]
 
 
 def _build(described: dict[str, Any]) -> nn.Module:

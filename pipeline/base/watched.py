@@ -1,13 +1,17 @@
-"""The files that a user's own model is made of, by content: DVC cannot be told of them by name."""
+"""The files that a network is made of, by content: DVC cannot be told of them by name."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .callables import source_of
+from .starts import IMAGENET
+
+if TYPE_CHECKING:
+    from .config import Recipe
 
 
 def watched(entry: dict[str, Any]) -> dict[str, str]:
@@ -24,6 +28,13 @@ def watched(entry: dict[str, Any]) -> dict[str, str]:
     if entry.get("weights"):
         files[entry["weights"]] = Path(entry["weights"])
     return {name: _sha256(path) for name, path in sorted(files.items())}
+
+
+def started_from(recipe: Recipe) -> dict[str, str]:
+    """SHA-256 of the file of weights that a recipe starts from, if it names one."""
+    if recipe.weights in (None, IMAGENET):
+        return {}
+    return {recipe.weights: _sha256(Path(recipe.weights))}
 
 
 def code_files(paths: Iterable[str]) -> list[Path]:

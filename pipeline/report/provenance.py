@@ -40,7 +40,12 @@ def networks(results: Results) -> Table:
                 name,
                 str(recipe.get("architecture", own.get("model", ""))),
                 ", ".join(f"{key} {value}" for key, value in settings.items()) or "–",
-                wording.thousands(cost["parameters"]),
+                wording.thousands(cost["parameters"])
+                + (
+                    f", {wording.thousands(cost['trained'])} trained"
+                    if recipe.get("frozen")
+                    else ""
+                ),
                 wording.scaled(cost["weight_bytes"], "B"),
                 wording.scaled(cost["activation_bytes"], "B"),
                 # Of a model of the user's own, what is not a layer of torch's is not counted.

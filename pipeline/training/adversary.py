@@ -19,6 +19,7 @@ from attacks.threat import ThreatModel
 
 from .images import Images
 from .losses import Loss, attacked_loss_of
+from .modes import training_mode
 
 if TYPE_CHECKING:
     from ..base.config import Recipe
@@ -168,7 +169,8 @@ def _attacked(model: nn.Module) -> Iterator[None]:
     yield
     for parameter in learned:
         parameter.requires_grad_()
-    model.train(was_training)
+    if was_training:
+        training_mode(model)
 
 
 def _start(x: Tensor, threat: ThreatModel, generator: Generator) -> Tensor:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..base.splits import load_checksum
+from ..base.starts import IMAGENET
 from ..base.store import Place, fingerprint, write_bytes
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def training_key(place: Place, recipe: Recipe, device: torch.device, *more: Any)
     root = Path(__file__).parent.parent.parent
     code = [root / "attacks/threat.py", *sorted(root.glob("pipeline/training/*.py"))]
     code += [root / "pipeline/base/networks.py", *sorted(root.glob("models/*.py"))]
+    if recipe.weights not in (None, IMAGENET):
+        code.append(Path(recipe.weights))
     what = (recipe.model_dump(mode="json"), load_checksum(place), torch.__version__, device.type)
     return fingerprint(*what, *more, *code)
 

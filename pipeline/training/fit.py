@@ -28,6 +28,7 @@ from .augment import augment, draw, mix
 from .checkpoint import Checkpoint
 from .images import Images, accuracy
 from .losses import loss_of
+from .modes import training_mode
 from .optimizer import add_l1_penalty, optimizer_for, set_learning_rate
 from .overfitting import robustness
 from .ranges import ranges_of
@@ -185,7 +186,7 @@ class _Training:
         """One pass over the training images in a new order."""
         looked = time.monotonic()
         count = len(self.images)
-        self.model.train()
+        training_mode(self.model)
         rows = torch.randperm(count, generator=self.order).to(self.device)
         # The further draws of an epoch have a seed of their own: a resumed run has them again.
         draws = draw(self.ranges, count, self.order, (self.recipe.seed << 32) + epoch)

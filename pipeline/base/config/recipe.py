@@ -46,6 +46,8 @@ class Recipe(Strict):
     settings: dict[str, Any]
     """of the architecture, which checks them"""
     initialization: Literal["default", "xavier", "he"]
+    weights: str | None
+    frozen: bool
     samples: Count | None
     epochs: Count
     batch_size: Count

@@ -1,0 +1,136 @@
+"""Weights that training starts from: torchvision's of ImageNet, or those of a file.
+
+What a network learned before was learned on images normalized in one way, so that comes with the
+weights. The last layer is drawn anew where it has other classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.large import Repeated
+
+from .errors import UserError
+from .own import mismatches, read_weights
+from .starts import IMAGENET
+
+# Of the images that torchvision's networks were trained on, in red, green and blue.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# Networks that were carried over from another library see (x - 0.5) / 0.5.
+CENTRED = ("torchvision.googlenet",)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A state_dict without normalization, and the normalization that belongs to it."""
+
+    state: dict[str, Tensor]
+    mean: list[float]
+    std: list[float]
+
+
+def read_start(weights: str, architecture: str, channels: int, key: str) -> Start:
+    """The weights that a recipe names.
+
+    Args:
+        weights: `imagenet`, or the path of a file: a network.pt of this pipeline, or a state_dict
+            for one of torchvision's architectures.
+        architecture: that of the recipe.
+        channels: of the images, 1 or 3.
+        key: of the weights in params.yaml, for messages.
+
+    Raises:
+        UserError: if there are none to be had, or the file cannot be read.
+    """
+    mean, std = _normalization(architecture, channels)
+    if weights == IMAGENET:
+        return Start(_downloaded(architecture.removeprefix("torchvision."), key), mean, std)
+    found = _of_this_pipeline(Path(weights))
+    if found is None:
+        return Start(read_weights(Path(weights), key), mean, std)
+    if found["architecture"] != architecture:
+        raise UserError(f"{key}: {weights}: is a {found['architecture']}, not a {architecture}")
+    state = {
+        name.removeprefix("network."): value
+        for name, value in found["state"].items()
+        if name.startswith("network.")
+    }
+    return Start(state, found["settings"]["mean"], found["settings"]["std"])
+
+
+def _of_this_pipeline(file: Path) -> dict[str, Any] | None:
+    """What a network.pt of a recipe holds; None if the file is none."""
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception:  # told by who reads it as weights
+        return None
+    return found if isinstance(found, dict) and "architecture" in found else None
+
+
+def give(model: nn.Module, start: Start, key: str) -> None:
+    """Put the weights into a network that `models.build` made.
+
+    Raises:
+        UserError: one line for each entry that is missing, not expected or of another shape; the
+            last layer may have another.
+    """
+    network = model.get_submodule("network")
+    if not set(network.state_dict()) & set(start.state):
+        behind = [part for part in network.children() if not isinstance(part, Repeated)]
+        network = behind[0] if len(behind) == 1 else network  # of grey images
+    wanted = network.state_dict()
+    anew = {
+        name
+        for name in last_layer(network) & set(wanted)
+        if name not in start.state or start.state[name].shape != wanted[name].shape
+    }
+    given = {name: value for name, value in start.state.items() if name not in anew}
+    errors = mismatches(given, {name: wanted[name] for name in wanted if name not in anew})
+    if errors:
+        raise UserError("\n".join(f"{key}: {line}" for line in errors))
+    network.load_state_dict(given, strict=False)
+
+
+def last_layer(network: nn.Module) -> set[str]:
+    """The names of the weights that tell the classes apart: of the last layer that has any."""
+    *_, name = (
+        name for name, part in network.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)
+    )
+    return {f"{name}.weight", f"{name}.bias"}
+
+
+def freeze(network: nn.Module) -> None:
+    """All but the last layer is kept as it is: a feature extractor with a linear classifier."""
+    last = last_layer(network)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name in last)
+
+
+def _normalization(architecture: str, channels: int) -> tuple[list[float], list[float]]:
+    mean, std = ((0.5,) * 3, (0.5,) * 3) if architecture in CENTRED else (MEAN, STD)
+    if channels == 1:  # grey: the same in all three, so one number stands for them
+        return [sum(mean) / 3], [sum(std) / 3]
+    return list(mean), list(std)
+
+
+def _downloaded(name: str, key: str) -> dict[str, Tensor]:
+    """torchvision's best weights of ImageNet, from its cache or from the network."""
+    from torchvision.models import get_model, get_model_weights
+
+    weights = get_model_weights(name).DEFAULT
+    options = {"aux_logits": False} if name == "googlenet" else {}
+    try:
+        # Through its builder, which knows how the names in its older files have changed.
+        return get_model(name, weights=weights, progress=False, **options).state_dict()
+    except (OSError, RuntimeError) as error:
+        cache = Path(torch.hub.get_dir()) / "checkpoints"
+        raise UserError(
+            f"{key}: imagenet: torchvision's weights of {name} are not in {cache} and could not "
+            f"be downloaded ({error}). Download {weights.url} where there is a network and put it "
+            "there, or name a file with its state_dict here"
+        ) from None

@@ -1,0 +1,29 @@
+"""What does not go together in what training starts from: weights, initialization, freezing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+IMAGENET = "imagenet"
+
+
+def start_problems(recipe: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(key of the recipe, reason) for each contradiction; works on the raw recipe."""
+    weights, architecture = recipe.get("weights"), str(recipe.get("architecture"))
+    if isinstance(weights, str):
+        if weights != IMAGENET and not weights.endswith((".pt", ".pth")):
+            yield "weights", f"must be null, imagenet or a file (.pt, .pth), got {weights!r}"
+        elif weights != IMAGENET and not Path(weights).is_file():
+            yield "weights", f"no such file: {weights}"
+        elif weights == IMAGENET and not architecture.startswith("torchvision."):
+            yield (
+                "weights",
+                f"imagenet is there for torchvision.* alone, not for {architecture}; "
+                "write null or the path of a file",
+            )
+        if recipe.get("initialization") != "default":
+            yield "initialization", "nothing is drawn where weights are given; write default"
+    elif recipe.get("frozen") is True:
+        yield "frozen", "what nothing has trained would stay so; give weights, or write false"
