@@ -75,7 +75,7 @@ def test_one_module_alone_imports_mlflow_and_only_when_it_must() -> None:
         for path in sources(package):
             for module, top in imports(path):
                 if module.split(".")[0] == "mlflow":
-                    assert path.name == "track.py", path
+                    assert path.name == "projection.py", path
                     assert not top
 
 

@@ -189,6 +189,9 @@ TABLE: dict[str, Line] = {
         "test_stages.py", "test_a_network_that_answers_at_random_is_judged_by_majority"
     ),
     "evaluation.diagnosis": Changes("verdicts", 0),
+    "tracking.register_weights": Elsewhere(
+        "test_track.py", "test_weights_are_registered_only_where_asked_and_once"
+    ),
     "tracking.artifacts": Elsewhere("test_track.py", "test_artifacts_can_be_left_out"),
 }
 

@@ -18,6 +18,8 @@ from pipeline import track
 from pipeline.base import store
 from pipeline.base.errors import UserError
 from pipeline.base.store import Place
+from pipeline.tracking import projection
+from pipeline.tracking.records import by_eps
 from training import recipe
 
 ROOT = Path(__file__).parent.parent
@@ -29,11 +31,11 @@ def config(networks: list[str] = NETWORKS) -> Any:
     """The part of a configuration that tracking reads."""
     return SimpleNamespace(
         data=SimpleNamespace(name="digits"),
-        networks={name: {} for name in networks},
+        networks={name: {"epochs": 2, "adversarial": {"eps": 0.15}} for name in networks},
         recipe_of=lambda network: RECIPE,
         suites={"linf": SimpleNamespace(norm="linf")},
         memorize=SimpleNamespace(networks=[]),
-        tracking=SimpleNamespace(artifacts=True),
+        tracking=SimpleNamespace(artifacts=True, register_weights=False),
     )
 
 
@@ -58,18 +60,28 @@ def write_results(folder: Path) -> Place:
     recipe = {"architecture": "mlp", "lr": 0.1}
     store.write_json(place.memorize("plain"), {"runs": [run], "device": {}, "recipe": recipe})
     set_metrics(place, plain={"clean_acc": 0.98, "eps50": 0.08, "robust_acc": 0.2})
-    rows = [f"{name},linf,0.08" for name in NETWORKS] + [f"{name},l2," for name in NETWORKS]
+    rows = [f"{name},linf,0.08,uniform" for name in NETWORKS]
+    rows += [f"{name},l2,,uniform" for name in NETWORKS]
     store.write_text(
-        place.reports / "tables" / "networks.csv", "\n".join(["network,suite,eps50", *rows])
+        place.reports / "tables" / "networks.csv", "\n".join(["network,suite,eps50,noise", *rows])
     )
-    rows = ["network,suite,kind,eps,acc"]
+    rows = ["network,suite,curve,kind,eps,acc"]
     rows += [
-        f"{name},linf,{kind},{eps},{1 - 2 * eps:.2f}"
+        f"{name},linf,{curve},{kind},{eps},{1 - factor * eps:.2f}"
         for name in NETWORKS
-        for kind in ("attack", "worst_case")
-        for eps in (0.0, 0.1, 0.3)
+        for curve, kind, factor, grid in (
+            ("the suite", "attack", 2, (0.0, 0.1, 0.3)),
+            ("worst case", "worst_case", 2, (0.0, 0.1, 0.3)),
+            ("corners", "noise", 0.5, (0.0, 0.1, 0.3, 1.0)),
+            ("uniform", "noise", 0.5, (0.0, 0.1, 0.3, 1.0)),
+            ("uniform_x50", "noise_worst", 1, (0.0, 0.1, 0.3, 1.0)),
+        )
+        for eps in grid
     ]
     store.write_text(place.reports / "tables" / "curves.csv", "\n".join(rows) + "\n")
+    told = {"name": "digits", "checksum": "ab" * 32, "classes": 10}
+    told["sizes"] = {"train": 1293, "validation": 144, "test": 360}
+    store.write_json(place.reports / "tables" / "summary.json", {"data": told})
     store.write_text(place.reports / "index.html", "<h1>How far?</h1>")
     store.write_text(place.reports / "report.md", "# How far?")
     store.write_text(place.reports / "figures" / "curves.svg", "<svg/>")
@@ -132,14 +144,20 @@ def test_a_run_shows_recipe_headlines_curves_and_where_it_comes_from(place: Plac
     assert plain.data.params["adversarial.eps"] == "0.15"
     assert plain.data.tags["dataset"] == "digits"
     assert plain.data.tags["architecture"] == "small_cnn"
+    assert plain.data.tags["recipe"] == "epochs=2, adversarial.eps=0.15"
+    contexts = {i.dataset.name: i.tags[0].value for i in plain.inputs.dataset_inputs}
+    assert contexts == {"digits/test": "evaluation", "digits/train": "training"}
+    assert {i.dataset.digest for i in plain.inputs.dataset_inputs} == {"ab" * 16}
 
     def curve(name: str) -> list[tuple[int, float]]:
         history = client(Path("mlflow.db")).get_metric_history(plain.info.run_id, name)
         return sorted((point.step, point.value) for point in history)
 
     assert curve("loss") == [(1, 1.0), (2, 0.5)]
-    assert curve("eps/linf") == [(0, 0.0), (1, 0.1), (2, 0.3)]
-    assert curve("robust_acc/linf") == [(0, 1.0), (1, 0.8), (2, 0.4)]
+    # ε in thousandths is the step: MLflow draws robust accuracy against it
+    assert curve("eps/linf") == [(0, 0.0), (100, 0.1), (300, 0.3)]
+    assert curve("robust_acc/linf") == [(0, 1.0), (100, 0.8), (300, 0.4)]
+    assert curve("noise_acc/linf") == [(0, 1.0), (100, 0.95), (300, 0.85), (1000, 0.5)]
     assert "validation_robust_acc" not in plain.data.metrics
 
 
@@ -162,10 +180,54 @@ def test_what_was_memorized_has_runs_of_its_own(place: Place) -> None:
         track.run(place, asked)
 
 
+def test_on_a_grid_finer_than_thousandths_no_two_eps_share_a_step() -> None:
+    rows = [
+        {"suite": "linf", "kind": "worst_case", "curve": "", "eps": str(k / 1020), "acc": "0.5"}
+        for k in (0, 1, 2, 8)
+    ]
+    suite = {"suite": "linf", "noise": "uniform"}
+    assert [step for name, _, step in by_eps(rows, [suite]) if name == "eps/linf"] == [0, 1, 2, 8]
+    rows[1]["eps"] = "0.0003"
+    steps = [step for name, _, step in by_eps(rows, [suite]) if name == "robust_acc/linf"]
+    assert steps == [0, 300, 1961, 7843]
+
+
+def test_a_network_that_was_trained_elsewhere_has_no_curves_by_epoch(place: Place) -> None:
+    path = place.network("plain") / "training.json"
+    store.write_json(path, {"network": "plain", "parameters": 7, "history": []})
+    track.run(place, config())
+    (plain,) = [run for run in runs() if run.data.tags["network"] == "plain"]
+    assert "loss" not in plain.data.metrics
+    assert plain.data.metrics["robust_acc"] == 0.2
+
+
+def test_weights_are_registered_only_where_asked_and_once(place: Place) -> None:
+    track.run(place, config())
+    mlflow = client(Path("mlflow.db"))
+    assert not mlflow.search_registered_models()
+    seed = place.network("plain") / "seed-1" / "network.pt"
+    store.write_bytes(seed, b"weights of another seed")
+    asked = config()
+    asked.tracking.register_weights = True
+    for _ in range(2):
+        track.run(place, asked)
+        (place.work / "mlflow.json").unlink()  # nothing tells that it was done
+    models = {model.name for model in mlflow.search_registered_models()}
+    assert models == {"epsball-default-plain", "epsball-default-adversarial"}
+    (version,) = mlflow.search_model_versions("name = 'epsball-default-plain'")
+    (plain,) = [run for run in runs() if run.data.tags["network"] == "plain"]
+    assert version.run_id == plain.info.run_id
+    folder = Path(mlflow.download_artifacts(version.run_id, "weights"))
+    assert (folder / "network.pt").read_bytes() == b"weights of plain"
+    assert (folder / "seed-1/network.pt").read_bytes() == b"weights of another seed"
+    assert version.source.endswith(f"{version.run_id}/artifacts/weights")
+
+
 def test_at_most_a_dozen_headlines_the_known_ones_first(place: Place) -> None:
     track.run(place, config())
     (run,) = [run for run in runs() if run.data.tags["network"] == "adversarial"]
-    curves = {"loss", "train_acc", "validation_acc", "eps/linf", "robust_acc/linf"}
+    curves = {"loss", "train_acc", "validation_acc"}
+    curves |= {f"{name}/linf" for name in ("eps", "robust_acc", "noise_acc")}
     headlines = set(run.data.metrics) - curves
     assert len(headlines) == 12
     assert "clean_acc" in headlines
@@ -194,11 +256,11 @@ def test_the_report_lies_in_one_parent_run_and_follows_its_changes(place: Place)
 def test_artifacts_can_be_left_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     reports: list[list[Path]] = []
 
-    def watched(*given: Any) -> list[str]:
-        reports.append(given[4])
+    def watched(uri: str, database: Path, wanted: projection.Wanted) -> list[str]:
+        reports.append(wanted.report)
         return []
 
-    monkeypatch.setattr(track, "_sync", watched)
+    monkeypatch.setattr(projection, "sync", watched)
     for artifacts in (True, False):
         asked = config()
         asked.tracking.artifacts = artifacts
@@ -358,6 +420,7 @@ def test_experiments_have_one_mlflow_experiment_each(place: Place) -> None:
         "reports/metrics.json",
         "reports/tables/curves.csv",
         "reports/tables/networks.csv",
+        "reports/tables/summary.json",
         "artifacts/networks/plain/network.pt",
         "artifacts/noise/adversarial/linf/verdicts.npz",
     ],

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..records import flattened
 from ..report import comparisons, wording
 from ..report.comparisons import APART, INCOMPLETE, Pair, Right
 from ..report.statistics import Accuracy, Estimate, accuracy
 from ..report.table import Cell, Table
+from ..tracking.records import flattened
 from .changes import ALIKE, CLEAN, OPEN, ORDER, SURVIVAL, NetworkChange, SuiteChange
 from .runs import Run
 

@@ -34,7 +34,7 @@ def run(place: Place, config: Config) -> None:
     findings = Findings(place, config, loaded, found, lucks)
     sections = page.sections(findings)
     summary = {
-        "data": {"name": loaded.data.name, "checksum": loaded.data.checksum},
+        "data": asdict(loaded.data) | {"classes": len(loaded.data.classes)},
         "sentences": opening.summary(loaded, findings.head, head.eps),
         "lines": opening.headline(findings.head, head.eps),
         "table": asdict(opening.table(findings.head, head.eps)),

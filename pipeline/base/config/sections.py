@@ -61,3 +61,4 @@ class Evaluation(Strict):
 
 class Tracking(Strict):
     artifacts: bool
+    register_weights: bool

@@ -8,19 +8,30 @@ from __future__ import annotations
 import csv
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .base.errors import UserError
-from .base.store import Place, fingerprint, read_json
+from ..base.errors import UserError
+from ..base.store import Place, fingerprint, read_json
 
 if TYPE_CHECKING:
-    from .base.config import Config
+    from ..base.config import Config
 
-SCHEMA = 1  # part of every key: raise it when runs should be written anew
+SCHEMA = 2  # part of every key: raise it when runs should be written anew
 HEADLINES = 12  # more columns than this and nobody reads MLflow's table
 FIRST = ("clean_acc", "noise_acc", "robust_acc", "certified_acc", "eps50", "eps10")
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is known of the data set; `sizes` are the images of each part."""
+
+    name: str
+    checksum: str
+    classes: int
+    sizes: dict[str, int]
+    file: str
 
 
 @dataclass(frozen=True)
@@ -34,13 +45,16 @@ class Record:
     key: str
     params: dict[str, str]
     metrics: list[tuple[str, float, int]]
-    architecture: str
+    tags: dict[str, str]
+    data: Data
+    weights: list[Path] = field(default_factory=list)
 
 
 def read_records(place: Place, config: Config) -> list[Record]:
     """One record for each network of params.yaml, in its order, then those of `memorize`."""
     metrics = read_json(place.reports / "metrics.json")
     suites, curves = _table(place, "networks"), _table(place, "curves")
+    data = _data(place)
 
     def of(network: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
         return [row for row in rows if row["network"] == network]
@@ -49,9 +63,10 @@ def read_records(place: Place, config: Config) -> list[Record]:
     for name in config.networks:
         if name not in metrics:
             raise UserError(f"{place.reports / 'metrics.json'}: nothing on {name}; run the report")
-        shown = _headlines(metrics[name], of(name, suites)) + _by_eps(of(name, curves))
-        records.append(_record(place, config, name, shown))
-    return records + [_memorized(place, name) for name in config.memorize.networks]
+        shown = _headlines(metrics[name], of(name, suites))
+        shown += by_eps(of(name, curves), of(name, suites))
+        records.append(_record(place, config, name, shown, data))
+    return records + [_memorized(place, name, data) for name in config.memorize.networks]
 
 
 def report_files(place: Place) -> list[Path]:
@@ -61,7 +76,7 @@ def report_files(place: Place) -> list[Path]:
 
 
 def _record(
-    place: Place, config: Config, network: str, shown: list[tuple[str, float, int]]
+    place: Place, config: Config, network: str, shown: list[tuple[str, float, int]], data: Data
 ) -> Record:
     training = _without_seconds(read_json(place.network(network) / "training.json"))
     files = [place.network(network) / "network.pt"]
@@ -70,17 +85,24 @@ def _record(
     for file in files:
         if not file.exists():
             raise UserError(f"{file}: missing; run `dvc repro` (or `make repro`) to make it")
-    shown = shown + _history("", training["history"])
+    history = training.get("history") or []  # a model of the user's own has none
+    shown = shown + _history("", history)
     entry = config.networks[network]
     own = "model" in entry
     recipe = entry if own else config.recipe_of(network).model_dump(mode="json")
     params = _params(recipe, training["parameters"])
     # Seconds differ every time and the report is drawn from the rest: neither makes a new run.
-    key = fingerprint(SCHEMA, network, params, shown, training["history"], *files)
-    return Record(network, key, params, shown, recipe["model" if own else "architecture"])
+    key = fingerprint(SCHEMA, network, params, shown, history, *files)
+    tags = {
+        "network": network,
+        "architecture": recipe["model" if own else "architecture"],
+        "recipe": ", ".join(f"{k}={v}" for k, v in _told(entry).items()) or "the default",
+    }
+    others = sorted(place.network(network).glob("seed-*/network.pt"))
+    return Record(network, key, params, shown, tags, data, [files[0], *others])
 
 
-def _memorized(place: Place, network: str) -> Record:
+def _memorized(place: Place, network: str, data: Data) -> Record:
     stored = _without_seconds(read_json(place.memorize(network)))
     shown = []
     for run in stored["runs"]:
@@ -88,17 +110,31 @@ def _memorized(place: Place, network: str) -> Record:
         last = run["history"][-1] | {"test_acc": run["test_acc"]}
         shown += _history(f"{name}/", [*run["history"][:-1], last])
     params = _params(stored["recipe"], stored["runs"][0]["parameters"])
-    key = fingerprint(SCHEMA, f"memorize/{network}", params, shown)
-    return Record(f"memorize/{network}", key, params, shown, stored["recipe"]["architecture"])
+    name = f"memorize/{network}"
+    key = fingerprint(SCHEMA, name, params, shown)
+    tags = {"network": name, "architecture": stored["recipe"]["architecture"]}
+    return Record(name, key, params, shown, tags, data)
 
 
 def _params(recipe: dict[str, Any], parameters: int) -> dict[str, str]:
-    told = {name: value for name, value in recipe.items() if name != "classes"}  # up to 1000
     params = {
         name: value if isinstance(value, str) else str(value).lower()
-        for name, value in flattened(told, ".").items()
+        for name, value in _told(recipe).items()
     }
     return params | {"parameters": str(parameters)}
+
+
+def _told(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe, flat, without the names of a user's model's classes, which may be a thousand."""
+    return flattened({name: value for name, value in recipe.items() if name != "classes"}, ".")
+
+
+def _data(place: Place) -> Data:
+    told = read_json(place.reports / "tables" / "summary.json")["data"]
+    return Data(
+        **{key: told[key] for key in ("name", "checksum", "classes", "sizes")},
+        file=place.data.as_posix(),
+    )
 
 
 def _headlines(
@@ -128,18 +164,35 @@ def _history(prefix: str, history: list[dict[str, Any]]) -> list[tuple[str, floa
     ]
 
 
-def _by_eps(curves: list[dict[str, str]]) -> list[tuple[str, float, int]]:
-    """Robust accuracy against ε. A step must be a whole number, so ε is a metric beside it."""
+def by_eps(
+    curves: list[dict[str, str]], suites: list[dict[str, str]]
+) -> list[tuple[str, float, int]]:
+    """Accuracy against ε, so that MLflow draws it: its step is ε in thousandths.
+
+    Worst case and one draw of the most harmful noise, of one network. A step must be a whole
+    number: 0.15 is step 150, 8/255 is step 31. On a grid so fine that two ε would share a step it
+    is millionths. The exact ε is a metric of its own, at the same steps.
+    """
     points: list[tuple[str, float, int]] = []
-    steps: dict[str, int] = {}
-    for row in curves:
-        if row["kind"] != "worst_case":
-            continue
-        suite = row["suite"]
-        step = steps[suite] = steps.get(suite, -1) + 1
-        points.append((f"eps/{suite}", float(row["eps"]), step))
-        points.append((f"robust_acc/{suite}", float(row["acc"]), step))
+    for suite in suites:
+        name = suite["suite"]
+        rows = [row for row in curves if row["suite"] == name]
+        worst = [row for row in rows if row["kind"] == "worst_case"]
+        noise = [row for row in rows if row["kind"] == "noise" and row["curve"] == suite["noise"]]
+        unit = _steps({float(row["eps"]) for row in worst + noise})
+        for kind, found in (("robust_acc", worst), ("noise_acc", noise)):
+            for row in found:
+                eps = float(row["eps"])
+                points.append((f"{kind}/{name}", float(row["acc"]), round(eps * unit)))
+        points += [
+            (f"eps/{name}", float(row["eps"]), round(float(row["eps"]) * unit)) for row in worst
+        ]
     return points
+
+
+def _steps(grid: set[float]) -> int:
+    """Into how many steps ε = 1 is divided."""
+    return 1000 if len({round(eps * 1000) for eps in grid}) == len(grid) else 1_000_000
 
 
 def _table(place: Place, name: str) -> list[dict[str, str]]:

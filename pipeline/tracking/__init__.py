@@ -1,0 +1,1 @@
+"""What MLflow shows, gathered from result files (records), and how it gets there (projection)."""
