@@ -38,8 +38,10 @@ repro: known-experiment $(VENV)/.ready without-git ## Run what has changed, then
 	@$(BIN)/python -m pipeline summary --params $(PARAMS)
 	@$(BIN)/python -m pipeline index
 
-look: $(VENV)/.ready ## The first insight within half a minute: one network, one picture
-	@$(BIN)/python -m pipeline look --params $(PARAMS)
+look: $(VENV)/.ready ## One network, one picture, in half a minute; or IMAGE=photo.jpg TO=broccoli
+	@$(BIN)/python -m pipeline look --params $(PARAMS) \
+		$(if $(IMAGE),--image "$(IMAGE)") $(if $(TO),--to "$(TO)") \
+		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(EPS),--eps "$(EPS)")
 
 experiment: $(VENV)/.ready ## Start a new experiment: NAME=mine FROM=mnist
 	@test -n "$(NAME)" || { echo "usage: make experiment NAME=mine [FROM=mnist]" >&2; exit 2; }

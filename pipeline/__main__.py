@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import check_arguments
+from .arguments import check_arguments, look_arguments
 from .base.errors import UserError
 from .base.packages import hidden_packages
 
@@ -85,8 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("index", help="write the page that lists all experiments")
     text = "check a model of your own: needs neither DVC nor params.yaml"
     check_arguments(commands.add_parser("check", help=text, description=text))
-    sub = command("look", "train one small network and show one image that breaks it")
-    sub.add_argument("--out", default="look.png", help="where the picture goes")
+    sub = command("look", "show one image that breaks a network: a digit, or your own photo")
+    look_arguments(sub)
     return parser
 
 
@@ -107,10 +107,7 @@ def _run(options: argparse.Namespace) -> int:
         create(options.name, options.origin)
         return 0
     if options.command == "look":
-        from .look import look
-
-        look(options.out)
-        return 0
+        return _look(options)
     if options.command == "index":
         from .index import write
 
@@ -143,6 +140,23 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "train":
         _warn(options.params, config, options.network)
     importlib.import_module(f".{module}", __package__).run(place, config, *given)
+    return 0
+
+
+def _look(options: argparse.Namespace) -> int:
+    asked = [name for name in ("image", "to", "weights", "eps") if getattr(options, name)]
+    if asked and not (options.image and options.to):
+        raise UserError(
+            f"--{asked[0]}: needs --image and --to, such as --image photo.jpg --to broccoli"
+        )
+    if asked:
+        from .photo import look_at
+
+        look_at(options.image, options.to, options.weights, options.eps, options.out)
+        return 0
+    from .look import look
+
+    look(options.out)
     return 0
 
 

@@ -40,3 +40,11 @@ def check_arguments(parser: argparse.ArgumentParser) -> None:
     add("gradients", "no: the model has none; it is attacked by random search alone", default="yes")
     add("name", "what the report calls the model; without it, as its weights or module")
     add("out", "the new folder that the report goes into; without it, check-<name>")
+
+
+def look_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", default="look.png", help="where the picture goes")
+    parser.add_argument("--image", help="a photo, which ResNet-18 is to misread")
+    parser.add_argument("--to", help="class of ImageNet that it is made into, such as broccoli")
+    parser.add_argument("--weights", help="file of ResNet-18's weights; they are downloaded else")
+    parser.add_argument("--eps", help="the largest change, such as 2/255; else, what it takes")

@@ -41,7 +41,7 @@ def own_network(own: Own, classes: Sequence[str], shape: Sequence[int], key: str
     """
     network = _called(own.model, own.args, key)
     if own.weights is not None:
-        _give_weights(network, Path(own.weights), f"{key}.weights")
+        give_weights(network, Path(own.weights), f"{key}.weights")
     front: dict[str, Any] = {"resize": own.resize, "crop": own.crop, "gradients": own.gradients}
     if own.normalize is not None:
         channels = len(own.normalize.mean)
@@ -92,8 +92,8 @@ def _called(model: str, args: Mapping[str, Any], key: str) -> nn.Module:
     return network.cpu().float().eval()
 
 
-def _give_weights(network: nn.Module, file: Path, key: str) -> None:
-    """Load a state_dict; no code of the file is run.
+def give_weights(network: nn.Module, file: Path, key: str) -> None:
+    """Load a state_dict; no code of the file is run. `key` names the file in messages.
 
     Raises:
         UserError: if it cannot be read, or one line for each entry that does not fit.

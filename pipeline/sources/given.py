@@ -93,7 +93,7 @@ def read_given(
             where = f"--data: image {number} of {data}"
             image, label = listing.read(number)
             image, moved = _pixels(image, where)
-            pixels.append(_sized(image, resize, crop, where))
+            pixels.append(sized(image, resize, crop, where))
             labels.append(label)
             rounded = max(rounded, moved)
             bar.update()
@@ -218,7 +218,7 @@ def _outside(low: float, high: float) -> str:
     )
 
 
-def _sized(image: np.ndarray, resize: Size, crop: Size, where: str) -> np.ndarray:
+def sized(image: np.ndarray, resize: Size, crop: Size, where: str) -> np.ndarray:
     """Resized and cut as torchvision does it to photos."""
     if resize is None and crop is None:
         return image
