@@ -162,7 +162,10 @@ class Cascade:
         function = load(attacker.entry)
         given: dict[str, Any] = {"keys": self.keys[todo], "seed": self.seed, **attacker.settings}
         x, y = self.x[todo], self.posed_y[todo]
+        takes = inspect.signature(function).parameters
         if attacker.entry.kind == "minimum":
+            if "reach" in takes:
+                given["reach"] = eps.to(x.dtype)
             return function(self.oracle, x, y, self.norm, **given)
         threat = threat_of(self.norm, eps, x)
         if attacker.entry.kind == "fixed":
@@ -170,7 +173,7 @@ class Cascade:
             answer = self.answer[todo]
             witness = column(self.best[todo].isfinite(), answer)
             given["start"] = torch.where(witness, answer, torch.nan)
-            if "closest" in inspect.signature(function).parameters:
+            if "closest" in takes:
                 given["closest"] = self.closest[todo]
         oracle = self.oracle.within(self.keys[todo], x, self.norm, eps)
         return function(oracle, x, y, threat, **given)

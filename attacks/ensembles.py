@@ -27,22 +27,24 @@ _FAST: Attacks = [
 #   first        ten steps towards the likeliest wrong class, for all: ends undefended networks
 #   every_class  each class that is within reach, where half of the margin is gone; a run that
 #                does not come near in a third of its steps ends there
+#   fmn          in L2, networks trained in L-infinity mislead attacks of a fixed budget: what these
+#                left is approached from the other side of the boundary. Its distances fall fast
+#                where that happens, and stand still from the tenth step on where it does not: a
+#                race, that images leave which are not on their way into the ball
 #   closest      restarts and long runs, for images that all but fell
 #   square       random search as a race. It may not be dropped: where gradients are masked it
 #                breaks what they cannot. All images enter it; those that keep up with the pace of
 #                images that it breaks in the end, or get ahead of the gradients, go to its end.
-# In L2, networks trained in L-infinity mislead attacks of a fixed budget; a minimum-norm attack
-# comes first there, and answers all budgets of a suite at once.
 #
-# benchmarks/autoattack.py compares strength and seconds; its table is in README.md. What the race
-# loses: `benchmarks/race.py --networks mnist/adversarial --eps 0.3 --images 360` found 5 images
-# that all of Square's queries break after the gradients, and the race broke all 5, with 298 queries
-# an image in place of 4,950 (2026-11-21). So, with 95 % confidence, it misses such an image with
-# probability below 0.46, and a network with m of them passes unnoticed with less than 0.46^m.
+# benchmarks/autoattack.py compares strength and seconds; its table is in docs/attacks.md. What the
+# race loses: `benchmarks/race.py --networks mnist/adversarial --eps 0.3 --images 360` found 5
+# images that all of Square's queries break after the gradients, and the race broke all 5, with 298
+# queries an image in place of 4,950 (2026-11-21). So, with 95 % confidence, it misses such an image
+# with probability below 0.46, and a network with m of them passes unnoticed with less than 0.46^m.
 _STANDARD: Attacks = [
-    {"attack": "fmn", "steps": 100, "norms": ("l2",)},
     {"attack": "multitargeted", "name": "first", "targets": 1, "steps": 10},
     {"attack": "multitargeted", "name": "every_class", "steps": 24, "within": 0.55},
+    {"attack": "fmn", "steps": 100, "classes": 3, "race": True, "norms": ("l2",)},
     {
         "attack": "multitargeted",
         "name": "closest",

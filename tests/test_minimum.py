@@ -259,3 +259,30 @@ def test_passes_are_fused() -> None:
     spent = oracle.passes(keys)
     assert (spent[1] == 4 * (spent[0] - 1)).all()  # the one pass beside them is the clean one
     assert len(spent[0].unique()) > 1  # examples leave as they fall
+
+
+def test_a_race_gives_up_what_is_far_and_keeps_what_comes_within_reach() -> None:
+    """In any company, and what a race gives up was beyond reach for all the steps too."""
+    _, _, x, y = digits()
+    right = (trained()(x).argmax(1) == y).nonzero()[:120, 0]
+    x, y, keys = x[right], y[right], right
+    reach = torch.full((len(x),), 0.4)
+    given = {"reach": reach, "steps": 100, "classes": 3}
+    oracles = [Oracle(trained()) for _ in range(3)]
+    whole = fmn(oracles[0], x, y, "l2", keys=keys, **given)
+    raced = fmn(oracles[1], x, y, "l2", keys=keys, race=True, **given)
+    parts = [
+        fmn(oracles[2], *(v[p] for v in (x, y)), "l2", keys=keys[p], race=True,
+            **{**given, "reach": reach[p]})
+        for p in keys.argsort().split(50)
+    ]  # fmt: skip
+    assert torch.equal(torch.cat(parts), raced)
+    within = [
+        is_broken(trained()(found), y) & (length((found - x).double(), "l2") <= reach)
+        for found in (whole, raced)
+    ]
+    assert 20 < within[0].sum() < 100
+    assert (within[0] & ~within[1]).sum() <= 1
+    spent = [oracle.passes(keys)[1] for oracle in oracles[:2]]
+    assert (spent[1] <= spent[0]).all()
+    assert spent[1][~within[0]].float().mean() < 0.5 * spent[0].float().mean()

@@ -59,6 +59,28 @@ def test_the_projection_is_the_nearest_point_of_ball_and_box(norm: str, eps: flo
         assert mine <= theirs * (1 + 1e-5) + 1e-6
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_projection_is_the_same_bits_in_any_company(norm: str) -> None:
+    generator = torch.Generator().manual_seed(5)
+    x = torch.rand(9, 3, 17, 11, generator=generator)
+    x[::2] = x[::2].round()
+    for size in (0.01, 1.0, 100.0):
+        point = x + size * torch.randn(x.shape, generator=generator)
+        threat = ThreatModel(norm, 2.0)
+        whole = threat.project(point, x)
+        alone = [threat.project(point[r : r + 1], x[r : r + 1]) for r in range(len(x))]
+        assert torch.equal(whole, torch.cat(alone))
+
+
+def test_a_ball_that_just_holds_the_box_takes_nothing_back() -> None:
+    """Every pixel is at its wall, and rounding alone says that the norm is too large."""
+    x = torch.rand(50, 3, 8, 8, generator=torch.Generator().manual_seed(6))
+    walls = torch.where(x < 0.5, 1.0, 0.0)
+    reach = (walls - x).double().flatten(1).square().sum(1).sqrt().float().view(-1, 1, 1, 1)
+    found = ThreatModel("l2", reach).project(x + 100 * (walls - x), x)
+    assert (found - walls).abs().max() < 1e-3
+
+
 def test_the_linf_projection_clips_to_ball_and_box() -> None:
     x = torch.tensor([[[[0.0, 0.5, 0.95]]]])
     point = torch.tensor([[[[-1.0, 0.9, 2.0]]]])

@@ -15,7 +15,7 @@ from ..losses import is_broken, margin
 from ..oracle import Oracle
 from ..search import Trail, first_points, share_left
 from ..threat import ThreatModel
-from .windows import HALVINGS, Bumps, Stripes
+from .windows import HALVINGS, Bumps, Stripes, unmoved
 
 # How often a proposal that changes nothing is drawn anew, before a query is spent on it.
 _REDRAWS = 3
@@ -215,7 +215,7 @@ def _redrawn(
     """A proposal for each example, drawn anew where it would change nothing."""
     tried = search.propose(x, point, threat, draw, age)
     for again in range(_REDRAWS):
-        same = (tried == point).flatten(1).all(dim=1).nonzero()[:, 0]
+        same = unmoved(tried, point).nonzero()[:, 0]
         if len(same) == 0:
             break
         anew = keyed.stream(draw[same], again)

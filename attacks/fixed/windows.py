@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import keyed
-from ..threat import INSIDE, ThreatModel, column
+from ..threat import INSIDE, ThreatModel
 
 # Where the share of pixels in a window halves, in queries of a run of 10,000.
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -30,17 +30,18 @@ class Stripes:
     def propose(
         self, x: Tensor, point: Tensor, threat: ThreatModel, draw: Tensor, age: Tensor
     ) -> Tensor:
-        height, width = x.shape[2:]
+        drawn = keyed.uniform(draw, (2 + x.shape[1],))
         side = self._sides[age]
-        row = corner(keyed.stream(draw, "row"), side, height)
-        col = corner(keyed.stream(draw, "column"), side, width)
-        colours = keyed.signs(draw, (x.shape[1], 1, 1))
-        inside = window(x, row, col, side)
-        tried = torch.where(inside, threat.project(x + threat.eps * colours, x), point)
+        row, col = corner(drawn[:, 0], side, x.shape[2]), corner(drawn[:, 1], side, x.shape[3])
+        step = threat.eps * signs_of(drawn[:, 2:])
+        inside = window(x, row, col, side) > 0
+        tried = torch.where(inside, threat.project(x + step, x), point)
         # A window that had these colours already gets the opposite ones: no query is wasted.
-        same = column((tried == point).flatten(1).all(dim=1), x)
-        other = threat.project(x - threat.eps * colours, x)
-        return torch.where(inside & same, other, tried)
+        same = unmoved(tried, point)
+        if same.any():
+            other = threat[same].project(x[same] - step[same], x[same])
+            tried[same] = torch.where(inside[same], other, point[same])
+        return tried
 
 
 class Bumps:
@@ -54,9 +55,12 @@ class Bumps:
         self._sides = torch.tensor(fitting, device=x.device)
         self._power = 2 if norm == "l2" else 1
         self._cell = max(most // 5, 1)
-        self._bumps = torch.zeros(len(fitting), max(fitting), max(fitting), device=x.device)
-        for bump, side in zip(self._bumps, fitting, strict=True):
-            bump[:side, :side] = bump_of(side)
+        # Lying, then standing, of each age; each with a rim of zeros for the pixels around it.
+        wide = max(fitting) + 2
+        self._bumps = torch.zeros(2, len(fitting), wide, wide, device=x.device)
+        for age, side in enumerate(fitting):
+            self._bumps[0, age, 1 : side + 1, 1 : side + 1] = bump_of(side)
+        self._bumps[1] = self._bumps[0].mT
 
     def first(self, state: Tensor, shape: tuple[int, ...], threat: ThreatModel) -> Tensor:
         channels, height, width = shape
@@ -72,34 +76,29 @@ class Bumps:
         self, x: Tensor, point: Tensor, threat: ThreatModel, draw: Tensor, age: Tensor
     ) -> Tensor:
         height, width = x.shape[2:]
-        dots = (self._sides[age] <= 3) & (keyed.uniform(keyed.stream(draw, "dot"), ()) < DOTS)
+        drawn = keyed.uniform(draw, (6 + x.shape[1],))
+        dots = (self._sides[age] <= 3) & (drawn[:, 4] < DOTS)
         age = torch.where(dots, len(self._sides) - 1, age)
         side = self._sides[age]
-        row, col, row_2, col_2 = (
-            corner(keyed.stream(draw, purpose), side, extent)
-            for purpose, extent in (("r", height), ("c", width), ("r2", height), ("c2", width))
-        )
+        row, row_2 = (corner(drawn[:, number], side, height) for number in (0, 1))
+        col, col_2 = (corner(drawn[:, number], side, width) for number in (2, 3))
         to, source = window(x, row, col, side), window(x, row_2, col_2, side)
         delta = point - x
-        bump = self._placed(x, row, col, age, keyed.signs(keyed.stream(draw, "turn"), (1,)) > 0)
-        bump = bump * keyed.signs(draw, (x.shape[1], 1, 1))
+        bump = self._placed(x, row, col, age, drawn[:, 5] < 0.5) * signs_of(drawn[:, 6:])
         # The bump is added to what the window holds, both at length 1; the window's new length
         # is that of both windows and of what the whole image leaves of its budget.
-        held = torch.where(to, delta, 0)
+        held, windows = to * delta, torch.maximum(to, source)
         shape = bump + held / self._size(held, (2, 3)).clamp_min(1e-12)
         power = self._power
         left = threat.eps**power - self._size(delta, (1, 2, 3)) ** power
-        both = self._size(torch.where(to | source, delta, 0), (2, 3)) ** power
+        both = self._size(windows * delta, (2, 3)) ** power
         size = (left.clamp_min(0) / x.shape[1] + both) ** (1 / power)
-        shape = shape * (size / self._size(shape, (2, 3)).clamp_min(1e-12))
-        moved = torch.where(to, shape, torch.where(source, 0, delta))
-        whole = x + self._whole(moved, threat)
+        shape *= size / self._size(shape, (2, 3)).clamp_min(1e-12)
+        whole = x + self._whole(shape + (1 - windows) * delta, threat)
         return threat.project(whole, x) if power == 2 else whole.clamp(0, 1)
 
     def _size(self, delta: Tensor, dims: tuple[int, ...]) -> Tensor:
-        power = self._power
-        total = delta.abs().pow(power).sum(dims, keepdim=True, dtype=torch.float64)
-        return total.pow(1 / power).float()
+        return torch.linalg.vector_norm(delta, self._power, dims, keepdim=True)
 
     def _whole(self, delta: Tensor, threat: ThreatModel) -> Tensor:
         """`delta` at length eps; longer in L2, where the projection cuts back to what fits.
@@ -116,19 +115,12 @@ class Bumps:
 
     def _placed(self, x: Tensor, row: Tensor, col: Tensor, age: Tensor, turned: Tensor) -> Tensor:
         """Each example's bump at its window's place, lying or standing: (N, 1, H, W)."""
-        most = self._bumps.shape[1]
-        down = torch.arange(x.shape[2], device=x.device) - row[:, None]
-        across = torch.arange(x.shape[3], device=x.device) - col[:, None]
-        inside = ((down >= 0) & (down < most))[:, :, None] & ((across >= 0) & (across < most))[
-            :, None, :
-        ]
-        down, across = down.clamp(0, most - 1)[:, :, None], across.clamp(0, most - 1)[:, None, :]
-        bumps = torch.where(
-            turned[:, :, None],
-            self._bumps[age[:, None, None], across, down],
-            self._bumps[age[:, None, None], down, across],
-        )
-        return torch.where(inside, bumps, 0)[:, None]
+        wide = self._bumps.shape[-1]
+        down = torch.arange(1, x.shape[2] + 1, device=x.device) - row[:, None]
+        across = torch.arange(1, x.shape[3] + 1, device=x.device) - col[:, None]
+        down = (turned * len(self._sides) + age)[:, None] * wide + down.clamp_(0, wide - 1)
+        place = (down * wide)[:, None, :, None] + across.clamp_(0, wide - 1)[:, None, None, :]
+        return self._bumps.take(place)
 
 
 def bump_of(side: int) -> Tensor:
@@ -154,14 +146,24 @@ def sides(x: Tensor, share: float) -> list[float]:
     return [math.sqrt(share * pixels / 2**age) for age in range(len(HALVINGS) + 1)]
 
 
-def corner(draw: Tensor, side: Tensor, extent: int) -> Tensor:
-    """The first of `side` lines among `extent`, the last ones included: (N,)."""
-    return keyed.integers(draw, (extent - side).clamp_min(0) + 1)
+def corner(drawn: Tensor, side: Tensor, extent: int) -> Tensor:
+    """The first of `side` lines among `extent`, the last ones included: (N,), from [0, 1)."""
+    return (drawn * ((extent - side).clamp_min(0) + 1)).long()
+
+
+def signs_of(drawn: Tensor) -> Tensor:
+    """-1 or 1 for each channel, (N, C, 1, 1), from numbers (N, C) in [0, 1)."""
+    return ((drawn < 0.5) * 2.0 - 1)[:, :, None, None]
 
 
 def window(x: Tensor, row: Tensor, col: Tensor, side: Tensor) -> Tensor:
-    """Which pixels lie in each example's window: (N, 1, H, W) bool."""
+    """1 for the pixels in each example's window, else 0: (N, 1, H, W)."""
     down = torch.arange(x.shape[2], device=x.device) - row[:, None]
     across = torch.arange(x.shape[3], device=x.device) - col[:, None]
-    down, across = ((d >= 0) & (d < side[:, None]) for d in (down, across))
-    return down[:, None, :, None] & across[:, None, None, :]
+    down, across = (((d >= 0) & (d < side[:, None])).to(x.dtype) for d in (down, across))
+    return down[:, None, :, None] * across[:, None, None, :]
+
+
+def unmoved(tried: Tensor, point: Tensor) -> Tensor:
+    """Which proposals are the point itself, (N,) bool."""
+    return (tried - point).flatten(1).abs_().amax(dim=1) == 0

@@ -31,7 +31,7 @@ def cross(x: Tensor, grad: Tensor, needed: Tensor, norm: str) -> Tensor:
     slope = grad.flatten(1).double() * needed.double().sign()[:, None]
     goal = needed.double().abs()[:, None]
     wide = x.flatten(1).double()
-    room = torch.where(slope > 0, 1 - wide, wide).clamp_min(0)
+    room = (0.5 + slope.sign() * (0.5 - wide)).clamp_min_(0)
     size = slope.abs()
     moved = _fill(size, room, goal) if norm == "l1" else _raise(size, room, goal, norm)
     return (moved * slope.sign()).float().view_as(x)
@@ -44,17 +44,20 @@ def _raise(size: Tensor, room: Tensor, goal: Tensor, norm: str) -> Tensor:
     without passing it, and ends when no pixel more meets the box.
     """
     speed = torch.ones_like(size) if norm == "linf" else size
+    pace, most = size * speed, size * room
     level = torch.zeros_like(goal)
     for _ in range(64):
-        held = level * speed >= room
-        gained = torch.where(held, size * room, 0).sum(dim=1, keepdim=True)
-        rate = torch.where(held, 0, size * speed).sum(dim=1, keepdim=True)
-        raised = (goal - gained).clamp_min(0) / rate.clamp_min(1e-300)
-        raised = torch.where(rate > 0, torch.maximum(raised, level), level)
-        if torch.equal(raised, level):
+        gain = level * pace
+        # 1 where a pixel still moves; `torch.where` would take a CPU thirty times as long.
+        free = (most - gain).sign_().relu_()
+        rate = free.mul_(pace).sum(dim=1, keepdim=True)
+        missing = goal - torch.minimum(gain, most, out=gain).sum(dim=1, keepdim=True)
+        raised = torch.where(rate > 0, level + missing / rate, level)
+        rising = raised > level * (1 + 1e-12)
+        if not rising.any():
             break
-        level = raised
-    return torch.minimum(level * speed, room).where(rate > 0, room)
+        level = torch.where(rising, raised, level)
+    return torch.minimum(torch.where(rate > 0, level, 1e300) * speed, room)
 
 
 def _fill(size: Tensor, room: Tensor, goal: Tensor) -> Tensor:
