@@ -57,7 +57,7 @@ def config(networks: dict[str, tuple[float, float, float]] | None = None, **chan
             for name, (norm, eps) in SUITES.items()
         },
         "noise": SimpleNamespace(kinds=KINDS, draws=100, eps=NOISE),
-        "memorize": SimpleNamespace(networks=names[:1]),
+        "memorize": SimpleNamespace(seed=0, networks=names[:1]),
         "headline": SimpleNamespace(suite="linf", eps=0.1),
         "evaluation": SimpleNamespace(samples=None, seed=0, slots=64, diagnosis=200),
     }
@@ -333,7 +333,8 @@ def _blobs(rng: np.random.Generator, n: int) -> np.ndarray:
 def _write_data(place: Place, x: np.ndarray, y: np.ndarray) -> None:
     arrays: dict[str, np.ndarray] = {}
     for part in ("train", "validation", "test"):
-        arrays |= {f"x_{part}": x, f"y_{part}": y, f"index_{part}": np.arange(len(y)) * 3}
+        shown = x if part == "test" else 16 - x  # no test image is a training image
+        arrays |= {f"x_{part}": shown, f"y_{part}": y, f"index_{part}": np.arange(len(y)) * 3}
     store.write_npz(
         place.data,
         **arrays,
@@ -399,6 +400,11 @@ def _write_training(place: Place, network: str, clean: float) -> None:
         "seconds": 2.0,
         "device": DEVICE,
         "versions": VERSIONS,
+        "robust_acc_validation": (
+            {"best": 0.5, "best_epoch": 10, "last": 0.5, "images": 200, "collapse": None}
+            if network == "adversarial"
+            else None
+        ),
         "clean_acc_validation": clean,
         "recipe": recipe,
     }

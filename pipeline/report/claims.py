@@ -11,6 +11,7 @@ from .comparisons import APART, INCOMPLETE, Right, pairs, survives
 from .measures import Measure
 from .opening import DIRECTION
 from .results import Results
+from .settings import default
 
 HELD, NOT_HELD, NOT_TESTED, OPEN = "HELD", "NOT HELD", "NOT TESTED", "INCOMPLETE"
 FITTED = 0.99
@@ -112,8 +113,26 @@ def claims(results: Results, found: list[Measure], eps: float) -> list[Claim]:
             lambda r: f"{r['name']} {wording.percent(r['train_acc'])}",
             lambda r: r["train_acc"] >= FITTED,
         ),
-        _untested("Batch normalization speeds training", "networks that differ in that alone"),
-        _untested("Depth without shortcuts hurts", "networks that differ in that alone"),
+        _all(
+            "Batch normalization speeds training",
+            "epochs until a network first fits the share of training images that both of a pair "
+            "reach, fewer with it; pairs that differ in batch_norm alone",
+            _differing(results, "batch_norm", True, False),
+            lambda pair: _both_epochs(results, *pair),
+            lambda pair: _epochs(results, *pair) < _epochs(results, *pair[::-1]),
+        ),
+        _compared(
+            "Depth without shortcuts hurts",
+            "clean accuracy, with shortcuts minus without, pairs that differ in shortcut alone; "
+            "McNemar, Holm",
+            clean,
+            [
+                pair
+                for kind in ("padding", "projection")
+                for pair in _differing(results, "shortcut", kind, "none")
+                if set(pair) <= set(clean)
+            ],
+        ),
     ]
 
 
@@ -147,8 +166,41 @@ def _worst(measure: Measure) -> Any:
     return measure.worst_draw
 
 
-def _untested(claim: str, needs: str) -> Claim:
-    return Claim(claim, f"needs {needs}", "", NOT_TESTED)
+def _differing(results: Results, setting: str, first: Any, second: Any) -> list[tuple[str, str]]:
+    """Pairs of networks whose recipes differ in one setting of the architecture alone."""
+    recipes = {name: _recipe(results, name) for name in results.trained}
+    given = {name: recipe.get("settings", {}) for name, recipe in recipes.items()}
+    # A setting that a recipe leaves out has the architecture's default.
+    values = {
+        name: given[name].get(setting, default(str(recipe.get("architecture")), setting))
+        for name, recipe in recipes.items()
+    }
+
+    def rest(name: str) -> dict[str, Any]:
+        others = {key: value for key, value in given[name].items() if key != setting}
+        return recipes[name] | {"settings": others, "seeds": None}
+
+    return [
+        (a, b)
+        for a in recipes
+        for b in recipes
+        if values[a] == first and values[b] == second and rest(a) == rest(b)
+    ]
+
+
+def _both_epochs(results: Results, first: str, second: str) -> str:
+    own, other = _epochs(results, first, second), _epochs(results, second, first)
+    return f"{first}: epoch {own}, {second}: epoch {other}"
+
+
+def _epochs(results: Results, network: str, other: str) -> int:
+    """The epoch at which `network` first fits what both it and `other` reach."""
+    fits, others = (
+        [epoch["train_acc"] for epoch in results.training[name]["history"]]
+        for name in (network, other)
+    )
+    level = min(max(fits), max(others))
+    return next(epoch for epoch, value in enumerate(fits, 1) if value >= level)
 
 
 def _all(

@@ -9,6 +9,7 @@ from . import images, opening, own, templates, wording
 from .images import Example
 from .section import Findings, Section
 from .sections import (
+    agreement,
     alone,
     checks,
     claimed,
@@ -19,6 +20,7 @@ from .sections import (
     distance,
     gallery,
     glossary,
+    literature,
     longer,
     luck,
     measured,
@@ -30,8 +32,8 @@ from .sections import (
 
 HERE = Path(__file__).parent
 ORDER = [
-    distance, survival, claimed, curves, comparison, luck, classes, gallery, memorization, training,
-    alone, longer, transfer, claims, checks, measured, glossary,
+    distance, survival, claimed, comparison, luck, curves, literature, alone, agreement, classes,
+    longer, transfer, gallery, memorization, training, claims, checks, measured, glossary,
 ]  # fmt: skip
 
 

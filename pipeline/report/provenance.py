@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from ..base.seeds import parts
 from ..base.store import Place
@@ -132,6 +136,47 @@ def machine(results: Results) -> dict[str, Any]:
     devices = {", ".join(f"{k} {v}" for k, v in sorted(r["device"].items())) for r in runs}
     versions = {", ".join(f"{k} {v}" for k, v in sorted(r["versions"].items())) for r in runs}
     return {"devices": sorted(devices), "versions": sorted(versions)}
+
+
+def seeds(results: Results, config: Config) -> str:
+    """Every seed that the numbers follow from: `training 0, evaluation 0, ...`."""
+    training = sorted({seed for listed in results.seeds.values() for seed in listed})
+    told = {
+        "split of the data": config.data.seed,
+        "training": ", ".join(map(str, training)),
+        "attacks and noise": config.evaluation.seed,
+        **({"memorizing": config.memorize.seed} if results.memorize else {}),
+    }
+    return "; ".join(f"{what} {seed}" for what, seed in told.items())
+
+
+def commit(place: Place) -> str | None:
+    """The commit that was checked out; None outside of a git repository."""
+    if not shutil.which("git"):
+        return None
+    asked = ["git", "rev-parse", "HEAD"]
+    told = subprocess.run(asked, cwd=place.folder, capture_output=True, text=True)
+    return told.stdout.strip() if told.returncode == 0 else None
+
+
+def locked(place: Place) -> Table | None:
+    """What dvc.lock says the stages before the report made; None where there is no such file.
+
+    Its own hash would not do: it names the last report too.
+    """
+    path = place.folder / "dvc.lock"
+    if not path.exists():
+        return None
+    stages = yaml.safe_load(path.read_text()).get("stages", {})
+    return plain(
+        ["stage", "output", "MD5"],
+        [
+            [stage, str(out["path"]), str(out.get("md5", ""))]
+            for stage, entry in sorted(stages.items())
+            if stage not in ("report", "track")
+            for out in entry.get("outs", [])
+        ],
+    )
 
 
 def files(place: Place, results: Results) -> Table:

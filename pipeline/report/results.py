@@ -114,6 +114,7 @@ class DataSet:
     classes: list[str]
     levels: int
     sizes: dict[str, int]
+    leaked: int  # test images that are a training or validation image, byte for byte
 
 
 @dataclass(frozen=True)
@@ -237,8 +238,14 @@ def _data_set(place: Place) -> DataSet:
             checksum=str(archive["checksum"]),
             classes=[str(c) for c in archive["classes"]],
             levels=int(archive["levels"]),
+            leaked=_leaked(archive),
             sizes={part: len(archive[f"index_{part}"]) for part in ("train", "validation", "test")},
         )
+
+
+def _leaked(archive: Any) -> int:
+    seen = {row.tobytes() for part in ("train", "validation") for row in archive[f"x_{part}"]}
+    return sum(row.tobytes() in seen for row in archive["x_test"])
 
 
 def _cell(place: Place, network: str, suite: str, diagnosed: bool, part: str = "") -> Cell:

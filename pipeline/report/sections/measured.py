@@ -17,6 +17,9 @@ def section(findings: Findings) -> Section:
             "data": results.data,
             "suites": provenance.measured(results, findings.config),
             "files": provenance.files(place, results),
+            "commit": provenance.commit(place),
+            "locked": provenance.locked(place),
+            "seeds": provenance.seeds(results, findings.config),
             "machine": provenance.machine(results),
             "recheck": recheck(
                 place,
