@@ -155,7 +155,6 @@ def test_a_run_shows_recipe_headlines_curves_and_where_it_comes_from(place: Plac
 
     assert curve("loss") == [(1, 1.0), (2, 0.5)]
     # ε in thousandths is the step: MLflow draws robust accuracy against it
-    assert curve("eps/linf") == [(0, 0.0), (100, 0.1), (300, 0.3)]
     assert curve("robust_acc/linf") == [(0, 1.0), (100, 0.8), (300, 0.4)]
     assert curve("noise_acc/linf") == [(0, 1.0), (100, 0.95), (300, 0.85), (1000, 0.5)]
     assert "validation_robust_acc" not in plain.data.metrics
@@ -186,7 +185,12 @@ def test_on_a_grid_finer_than_thousandths_no_two_eps_share_a_step() -> None:
         for k in (0, 1, 2, 8)
     ]
     suite = {"suite": "linf", "noise": "uniform"}
-    assert [step for name, _, step in by_eps(rows, [suite]) if name == "eps/linf"] == [0, 1, 2, 8]
+    assert [step for name, _, step in by_eps(rows, [suite]) if name == "robust_acc/linf"] == [
+        0,
+        1,
+        2,
+        8,
+    ]
     rows[1]["eps"] = "0.0003"
     steps = [step for name, _, step in by_eps(rows, [suite]) if name == "robust_acc/linf"]
     assert steps == [0, 300, 1961, 7843]
@@ -227,7 +231,7 @@ def test_at_most_a_dozen_headlines_the_known_ones_first(place: Place) -> None:
     track.run(place, config())
     (run,) = [run for run in runs() if run.data.tags["network"] == "adversarial"]
     curves = {"loss", "train_acc", "validation_acc"}
-    curves |= {f"{name}/linf" for name in ("eps", "robust_acc", "noise_acc")}
+    curves |= {f"{name}/linf" for name in ("robust_acc", "noise_acc")}
     headlines = set(run.data.metrics) - curves
     assert len(headlines) == 12
     assert "clean_acc" in headlines

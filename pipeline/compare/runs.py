@@ -7,7 +7,7 @@ revision.py brought out of DVC's cache.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,7 @@ def of_folder(
             f"{folder}: no results here; a results folder holds artifacts/attack/<network>/<suite> "
             f"and artifacts/noise, or reports/tables/{STORED}"
         )
+    cells = {key: _alone(cell) for key, cell in cells.items()}
     if weights is None:
         found = sorted((artifacts / "networks").glob("*/network.pt"))
         weights = {at.parent.name: hashlib.md5(at.read_bytes()).hexdigest() for at in found}
@@ -106,12 +107,11 @@ def _cells_of_files(artifacts: Path) -> dict[tuple[str, str], Cell]:
 
 
 def _cells_of_table(path: Path) -> dict[tuple[str, str], Cell]:
-    """The same from the report's table, one row group for each network, suite and stage."""
+    """The same from the report's table. A row group holds rows of one network, suite and stage."""
     import pyarrow as pa  # type: ignore[import-untyped]
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    found: dict[tuple[str, str], dict[str, dict[str, np.ndarray]]] = {}
-    norms: dict[tuple[str, str], str] = {}
+    groups: dict[tuple[str, str, str], dict[str, list[Any]]] = {}
     try:
         table = pq.ParquetFile(path)
         for number in range(table.num_row_groups):
@@ -119,14 +119,18 @@ def _cells_of_table(path: Path) -> dict[tuple[str, str], Cell]:
             network, suite, norm, stage = (
                 str(rows[name][0]) for name in ("network", "suite", "norm", "stage")
             )
-            norms[network, suite] = norm
-            found.setdefault((network, suite), {})[stage] = _stored(rows)
+            groups.setdefault((network, suite, norm), {}).setdefault(stage, []).append(rows)
+        return {
+            (network, suite): _cell(
+                network,
+                suite,
+                norm,
+                *(_stored(pa.concat_tables(stages[stage])) for stage in ("attack", "noise")),
+            )
+            for (network, suite, norm), stages in groups.items()
+        }
     except (OSError, KeyError, pa.ArrowException) as error:
         raise UserError(f"{path}: damaged ({error}); run `dvc repro` to make it anew") from error
-    return {
-        key: _cell(*key, norms[key], stages["attack"], stages["noise"])
-        for key, stages in found.items()
-    }
 
 
 def _stored(rows: Any) -> dict[str, np.ndarray]:
@@ -154,13 +158,15 @@ def _cell(
     attack: dict[str, np.ndarray],
     noise: dict[str, np.ndarray],
 ) -> Cell:
-    """Verdicts alone: a comparison shows no pictures of attacks, and repeats no checks.
-
-    Witnesses of other networks are left out: a network that is added would change all the others.
-    """
+    """Verdicts alone: a comparison shows no pictures of attacks, and repeats no checks."""
     judged = cubes(attack), cubes(noise)
     others = nobody(len(judged[0].index))
     return Cell(network, suite, norm, *judged, {}, NONE, {}, others, {}, {})
+
+
+def _alone(cell: Cell) -> Cell:
+    """Without witnesses of other networks: one that is added would change all the others."""
+    return replace(cell, transfer=nobody(len(cell.attack.index)))
 
 
 def _data(archive: Path, summary: Path) -> dict[str, Any]:

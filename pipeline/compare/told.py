@@ -230,8 +230,9 @@ def method(found: list[NetworkChange]) -> str:
         f"Exact McNemar tests on the same images, Holm over the {sum(tests)} of {len(tests)} tests "
         f"in which an image changed sides (p is adjusted), level {100 * comparisons.LEVEL:g} %; "
         "differences with 95 % intervals. Worse: a test shows a loss at that level. Tests cover "
-        "the choice of images, not another training run of the same recipe, and not attacks that "
-        "were not tried."
+        "the choice of images, not another training run of the same recipe, nor attacks that "
+        "were not tried. Witnesses of other networks are left out, and of several training runs of "
+        "a recipe the first is compared."
     )
 
 

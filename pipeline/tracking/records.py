@@ -171,7 +171,7 @@ def by_eps(
 
     Worst case and one draw of the most harmful noise, of one network. A step must be a whole
     number: 0.15 is step 150, 8/255 is step 31. On a grid so fine that two ε would share a step it
-    is millionths. The exact ε is a metric of its own, at the same steps.
+    is millionths.
     """
     points: list[tuple[str, float, int]] = []
     for suite in suites:
@@ -184,9 +184,6 @@ def by_eps(
             for row in found:
                 eps = float(row["eps"])
                 points.append((f"{kind}/{name}", float(row["acc"]), round(eps * unit)))
-        points += [
-            (f"eps/{name}", float(row["eps"]), round(float(row["eps"]) * unit)) for row in worst
-        ]
     return points
 
 
