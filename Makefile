@@ -55,6 +55,7 @@ verify: known-experiment $(VENV)/.ready ## Check every stored adversarial image 
 	@$(BIN)/python -m pipeline verify --params $(PARAMS)
 
 ui: $(VENV)/.ready ## Open the results in MLflow (it needs about 20 s to start)
+	@echo "In half a minute: http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
 	@$(BIN)/mlflow ui --workers 1 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 KEY, KIND = "epsball.key", "epsball.kind"
 PLACE, REPORT, PARENT = "epsball.place", "epsball.report", "mlflow.parentRunId"
 ATONCE = 1000  # MLflow takes no more metrics in one call
-KIND_OF_PAGE = {"mlflow.experimentKind": "custom_model_development"}  # runs come first, no traces
 NOTE = """\
-[Networks by robust accuracy]({0}?orderByKey=metrics.%60robust_acc%60&orderByAsc=false) and \
-[their curves]({0}?compareRunsMode=CHART&orderByKey=metrics.%60robust_acc%60&orderByAsc=false).
+[Networks by robust accuracy]({0}) and [their curves]({0}&compareRunsMode=CHART).
 Of `robust_acc/<suite>` and `noise_acc/<suite>` the step is ε in thousandths: step 150 is ε = 0.15.
 Runs of results that were replaced: `tags.superseded = "true"`.
 """
+# Pages of model training, not those of language models, which MLflow opens first.
+SORTED = "runs?workflowType=machine_learning&orderByKey=metrics.%60robust_acc%60&orderByAsc=false"
 CONTEXTS = {"train": "training", "test": "evaluation"}  # parts of the data, as MLflow calls them
 
 
@@ -101,9 +101,9 @@ def _experiment(client: MlflowClient, name: str, database: Path | None) -> str:
     if found is None:
         # A server knows where its artifacts go; beside a database of our own, they lie next to it.
         beside = (database.parent / "mlartifacts" / name).as_uri() if database else None
-        made = str(client.create_experiment(name, artifact_location=beside, tags=KIND_OF_PAGE))
+        made = str(client.create_experiment(name, artifact_location=beside))
         client.set_experiment_tag(
-            made, "mlflow.note.content", NOTE.format(f"#/experiments/{made}/runs")
+            made, "mlflow.note.content", NOTE.format(f"#/experiments/{made}/{SORTED}")
         )
         return made
     if found.lifecycle_stage == "deleted":
