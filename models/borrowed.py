@@ -34,12 +34,24 @@ def densenet_bc(
     return network
 
 
-def squeezenet(shape: Shape, classes: int, dropout: float) -> nn.Module:
-    """SqueezeNet 1.1 (Iandola et al., 2016, arXiv 1602.07360) with a stem that keeps the size."""
+def squeezenet(shape: Shape, classes: int, dropout: float, *, batch_norm: bool) -> nn.Module:
+    """SqueezeNet 1.1 (Iandola et al., 2016, arXiv 1602.07360) with a stem that keeps the size.
+
+    Without the paper's ReLU on the scores of the classes: where all of them are silent, and with
+    small images they soon are, no gradient says how to go on. `batch_norm` is not the paper's; it
+    follows every convolution but the last.
+    """
     from torchvision.models import squeezenet1_1
 
     network = squeezenet1_1(num_classes=classes, dropout=dropout)
     network.features[0] = nn.Conv2d(shape[0], 64, 3, padding=1)
     nn.init.kaiming_uniform_(network.features[0].weight)
     nn.init.zeros_(network.features[0].bias)
+    network.classifier[2] = nn.Identity()
+    if batch_norm:
+        for part in list(network.features.modules()):
+            for name, layer in part.named_children():
+                if isinstance(layer, nn.Conv2d):
+                    normed = nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels))
+                    setattr(part, name, normed)
     return network

@@ -60,8 +60,9 @@ def all_cnn_c(
 ) -> nn.Module:
     """All-CNN-C (Springenberg et al., 2015, arXiv 1412.6806): nine convolutions, no pooling.
 
-    Two of them halve the image, dropout follows these two. As in the paper the seventh is not
-    padded and the last, one channel for each class, is activated before its mean is taken.
+    Two of them halve the image, dropout follows these two; as in the paper the seventh is not
+    padded. The last has one channel for each class, whose mean is its score: without the paper's
+    ReLU, since where it is silent neither training nor an attack has a gradient.
     """
     layers: list[nn.Module] = []
     channels = shape[0]
@@ -77,7 +78,7 @@ def all_cnn_c(
         if stride == 2:
             layers.append(nn.Dropout(dropout))
         channels = out
-    return he_normal(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+    return he_normal(nn.Sequential(*layers[:-1], nn.AdaptiveAvgPool2d(1), nn.Flatten()))
 
 
 def googlenet(

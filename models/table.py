@@ -195,6 +195,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             "borrowed:squeezenet",
             "SqueezeNet 1.1 with a stem for small images (Iandola et al., 2016)",
             _by_mean(64, 727_626),
+            settings={"batch_norm": switch(False)},
             dropout="before the last convolution",
         ),
         *LARGE,

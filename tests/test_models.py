@@ -37,9 +37,11 @@ VARIANTS: list[tuple[str, dict[str, Any], Shape, int]] = [
     ("wide_resnet", {"depth": 34}, CIFAR, 46_160_474),
     ("resnext29", {"cardinality": 8, "base_width": 64}, CIFAR, 34_426_698),
     ("densenet_bc", {"depth": 40}, CIFAR, 176_122),
+    ("squeezenet", {"batch_norm": True}, CIFAR, 727_626 + 2 * (64 + 320 + 2_560)),
     ("torchvision.resnet18", {}, (1, 32, 32), 11_181_642),
 ]
 EXPECTED = [(*case, ARCHITECTURES[case[0]].parameters[case[2]]) for case in CASES] + VARIANTS
+PASSING = (torch.nn.Identity, torch.nn.Flatten, torch.nn.AdaptiveAvgPool2d)
 LARGE = 20_000_000
 """Networks of more parameters pass on torch's meta device alone: shapes, without numbers."""
 
@@ -101,13 +103,23 @@ def test_every_setting_changes_the_network(name: str) -> None:
         return str(model)
 
     other: dict[str, Any] = {
-        "activation": "elu", "pooling": "average", "batch_norm": False, "shortcut": "none",
-        "hidden": [7], "width": 2, "depth": 16, "growth": 6, "cardinality": 4, "base_width": 8,
+        "activation": "elu", "pooling": "average", "batch_norm": name == "squeezenet",
+        "shortcut": "none", "hidden": [7], "width": 2, "depth": 16, "growth": 6,
+        "cardinality": 4, "base_width": 8,
         "reduction": 8, "stochastic_depth": 0.5,
     }  # fmt: skip
     plain = built()
     for setting in ARCHITECTURES[name].settings:
         assert built(**{setting: other[setting]}) != plain, setting
+
+
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if "torchvision" not in name])
+def test_scores_of_classes_are_not_cut_off(name: str) -> None:
+    """Scores that a ReLU holds at zero have no gradient, to train by or to attack by."""
+    with torch.device("meta"):
+        model = build(name, shape=smallest(name), classes=10)
+    last = [m for m in model.modules() if not list(m.children()) and type(m) not in PASSING][-1]
+    assert isinstance(last, torch.nn.Linear | torch.nn.Conv2d | torch.nn.BatchNorm2d)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
