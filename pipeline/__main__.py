@@ -92,10 +92,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     if options.command == "check":
+        from .base.config.asked import asked
+
+        question = asked(options)  # what is wrong with it is told before torch is there
         from . import check
 
         try:
-            return check.run(options)
+            return check.run(question, options.eps)
         except (UserError, KeyboardInterrupt):
             raise
         except Exception:  # Python would end with 1, which says: refuted

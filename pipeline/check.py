@@ -6,7 +6,6 @@ that a network of params.yaml passes through run one after the other, in a new f
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from functools import partial
 from pathlib import Path
@@ -36,19 +35,16 @@ if TYPE_CHECKING:
 EXIT = {NOT_REFUTED: 0, REFUTED: 1, UNDECIDED: 3}
 
 
-def run(options: argparse.Namespace) -> int:
-    """Check a model and write the report.
+def run(question: Asked, eps: str) -> int:
+    """Check a model and write the report; `eps` is the budget as it was written.
 
     Returns:
         0: the requirement is not refuted (or there is none), 1: it is, 3: the interval spans it.
 
     Raises:
-        UserError: for options that cannot be used, images that cannot be read, or a model that
-            cannot be judged; the folder is not left behind then.
+        UserError: for images that cannot be read, or a model that cannot be judged; the folder is
+            not left behind then.
     """
-    from .base.config.asked import asked
-
-    question = asked(options)
     place = Place(Path(question.out))
     given = read_given(
         question.data,
@@ -70,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
             stage.run(place, config, network, suite)
     transfer.run(place, config)  # of nobody: the report looks there
     report.run(place, config)
-    return _verdict(place, config, question, options.eps)
+    return _verdict(place, config, question, eps)
 
 
 def _subset(question: Asked, index: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ image counts as broken all the same, by a verdict like any other.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,10 +48,10 @@ def run(place: Place, config: Config) -> None:
     """
     networks = list(config.networks)
     targets = [(own, part) for own in networks for part in trained(place, own).values()]
-    tried_on = len(networks) > 1
     tables: dict[str, list[dict[str, np.ndarray]]] = {suite: [] for suite in config.suites}
-    with progress(len(targets) * len(tables), "transfer") as bar:
-        for target, (network, part) in enumerate(targets if tried_on else []):
+    bar = progress(len(targets) * len(tables), "transfer")
+    with bar if len(networks) > 1 else nullcontext():  # a single one has none to be tried on
+        for target, (network, part) in enumerate(targets if len(networks) > 1 else []):
             images = load_images(place, config.evaluation, network, part)
             for suite, rows in tables.items():
                 for source, other in enumerate(networks):

@@ -37,6 +37,12 @@ class Thirds(nn.Module):
         return self.scale * torch.stack([x[..., i : i + 2].sum((1, 2, 3)) for i in (0, 2, 4)], 1)
 
 
+class Four(Thirds):
+    def forward(self, x):
+        found = super().forward(x)
+        return torch.cat([found, self.scale * 7 + 0 * found[:, :1]], dim=1)
+
+
 class Images:
     classes = ["left", "middle", "right", "none"]
 
@@ -137,7 +143,8 @@ def _program(page: str) -> str:
 
 def test_a_model_without_gradients_meets_random_search_alone(work: Path, capsys) -> None:
     asks = options("--eps", "0.9", "--require", "0.5", "--gradients", "no", "--samples", "8")
-    assert main([*asks, "--data", "thirds:Images", "--out", "out", "--diagnosis", "4"]) == 1
+    asks += ["--model", "thirds:Four", "--data", "thirds:Images", "--out", "out"]
+    assert main([*asks, "--diagnosis", "4"]) == 1
     assert "A weak bound" in capsys.readouterr().out
     table = read_npz(Path("out/artifacts/attack/w/linf/verdicts.npz"))
     assert table["attack_names"].tolist() == ["square"]
@@ -147,6 +154,8 @@ def test_a_model_without_gradients_meets_random_search_alone(work: Path, capsys)
     page = Path("out/reports/index.html").read_text()
     assert "No attack used gradients on w" in page
     assert "What else does it take" not in page
+    # Its fourth output is no class of these images.
+    assert table["adv_pred"].max() == 3 and "a class beyond these" in page
 
 
 def test_requirements_are_judged_by_the_interval() -> None:

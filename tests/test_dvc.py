@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import torch
 import yaml
 
 from pipeline.__main__ import main
@@ -33,11 +34,6 @@ from parts import UNITS
 def build():
     middle = [torch.nn.Linear(64, UNITS), torch.nn.ReLU(), torch.nn.Linear(UNITS, 10)]
     return torch.nn.Sequential(torch.nn.Flatten(), *middle)
-
-
-def save(seed):
-    torch.manual_seed(seed)
-    torch.save(build().state_dict(), "mine.pt")
 """
 pytestmark = pytest.mark.timeout(600)
 
@@ -140,6 +136,15 @@ def verdicts(project: Project, network: str = "plain") -> dict[str, np.ndarray]:
     return read_npz(project.folder / f"artifacts/attack/{network}/linf/verdicts.npz")
 
 
+def save_weights(project: Project, seed: int) -> None:
+    """The file of weights that OWN names."""
+    torch.manual_seed(seed)
+    first, second = torch.nn.Linear(64, 8), torch.nn.Linear(8, 10)
+    state = {"1.weight": first.weight, "1.bias": first.bias}
+    state |= {"3.weight": second.weight, "3.bias": second.bias}
+    torch.save({name: value.detach() for name, value in state.items()}, project.folder / "mine.pt")
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("project"))
@@ -192,7 +197,7 @@ def test_edits_rerun_what_depends_on_them_and_nothing_else(project: Project) -> 
 
     (project.folder / "mine.py").write_text(SOURCE)
     (project.folder / "parts.py").write_text("UNITS = 8\n")
-    project.call("python", "-c", "import mine; mine.save(0)")
+    save_weights(project, 0)
     project.edit(more)
     assert project.repro() == {
         "train@third",
@@ -207,10 +212,10 @@ def test_edits_rerun_what_depends_on_them_and_nothing_else(project: Project) -> 
     # Another file of weights, and another line of code that it is listed to depend on: that network
     # is taken in again, and what rests on it has changed.
     resting = {"attack@third-linf", "noise@third-linf", "transfer", "report"}
-    project.call("python", "-c", "import mine; mine.save(1)")
+    save_weights(project, 1)
     assert project.repro("train@third") == {"train@third"}
     assert project.outdated() == resting
-    project.call("python", "-c", "import mine; mine.save(0)")
+    save_weights(project, 0)
     (project.folder / "parts.py").write_text("UNITS = 2 * 4\n")
     assert project.repro("train@third") == {"train@third"}
     assert project.outdated() == resting

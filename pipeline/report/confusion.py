@@ -29,9 +29,13 @@ def read_under_attack(table: Verdicts, eps: float) -> np.ndarray:
 
 
 def matrix(table: Verdicts, eps: float, classes: int) -> np.ndarray:
-    """(C, C) counts: true class by what it is read as under attack."""
-    counts = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(counts, (table.label.astype(np.int64), read_under_attack(table, eps)), 1)
+    """(C, C) counts: true class by what it is read as under attack.
+
+    One more column counts what a user's model reads as a class beyond these, if it does.
+    """
+    read = np.minimum(read_under_attack(table, eps), classes)
+    counts = np.zeros((classes, max(classes, int(read.max()) + 1)), dtype=np.int64)
+    np.add.at(counts, (table.label.astype(np.int64), read), 1)
     return counts
 
 
@@ -42,6 +46,7 @@ def chart(cell: Cell, eps: float, classes: list[str], number: int) -> Chart | No
     counts = matrix(cell.attack, eps, len(classes))
     of_class = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(of_class, 1)
+    columns = [wording.class_name(classes, number) for number in range(counts.shape[1])]
     return heatmaps.shares(
         f"confusion-{cell.network}",
         f"What {cell.network} reads under attack, ε = {wording.grid_eps(eps)}",
@@ -49,10 +54,10 @@ def chart(cell: Cell, eps: float, classes: list[str], number: int) -> Chart | No
         f"{cell.network}: share in % of each class that is read as each, at the smallest ε that "
         f"broke it, up to {wording.grid_eps(eps)}; the diagonal survived.",
         classes,
-        classes,
+        columns,
         shares.tolist(),
         heatmaps.numbers(
-            "class", classes, [f"read as {name}" for name in classes], counts.tolist()
+            "class", classes, [f"read as {name}" for name in columns], counts.tolist()
         ),
         ("class", "read as"),
         number,
@@ -61,7 +66,7 @@ def chart(cell: Cell, eps: float, classes: list[str], number: int) -> Chart | No
 
 def favourite(counts: np.ndarray, classes: list[str]) -> str:
     """The most frequent wrong answer, and the pair that is confused most often."""
-    wrong = counts * (1 - np.eye(len(classes), dtype=np.int64))
+    wrong = counts * (1 - np.eye(*counts.shape, dtype=np.int64))
     if not wrong.any():
         return "nothing was misread."
     most = int(wrong.sum(axis=0).argmax())
@@ -69,6 +74,7 @@ def favourite(counts: np.ndarray, classes: list[str]) -> str:
     share = wrong[:, most].sum() / wrong.sum()
     pair = f"{wrong[true, read]} of {counts[true].sum()}"
     return (
-        f"{wording.percent(float(share))} of what is misread is read as {classes[most]}; most "
-        f"often {classes[true]} becomes {classes[read]} ({pair})."
+        f"{wording.percent(float(share))} of what is misread is read as "
+        f"{wording.class_name(classes, most)}; most often {classes[true]} becomes "
+        f"{wording.class_name(classes, int(read))} ({pair})."
     )

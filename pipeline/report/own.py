@@ -44,7 +44,7 @@ def claims(
         measure, claimed = found[network, claim["suite"]], float(claim["robust_acc"])
         eps, measured = measure.worst_curve.at_least(float(budget(claim["eps"])))
         verdict = judge(measured, claimed)
-        threat = f"{wording.norm(measure.norm)} ε = {wording.grid_eps(eps)}"
+        threat = f"{wording.norm(measure.norm)} ε = {_told(measure.norm, eps)}"
         verdicts.append(
             f"That {network} keeps {wording.percent(claimed)} within {threat} is "
             f"{verdict.lower()}: {WHY[verdict]}."
@@ -62,6 +62,13 @@ def claims(
     if not rows:
         return None
     return {"takeaway": " ".join(verdicts), "beside": Table(CLAIMS_HEAD, rows)}
+
+
+def _told(norm: str, eps: float) -> str:
+    """With the grey levels that claims are made in."""
+    levels = round(eps * 255)
+    exact = norm == "linf" and abs(eps * 255 - levels) < 1e-6
+    return wording.grid_eps(eps) + (f" ({levels}/255)" if exact else "")
 
 
 def models(results: Results) -> Table | None:

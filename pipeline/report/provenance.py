@@ -140,10 +140,10 @@ def machine(results: Results) -> dict[str, Any]:
 
 def seeds(results: Results, config: Config) -> str:
     """Every seed that the numbers follow from: `training 0, evaluation 0, ...`."""
-    training = sorted({seed for listed in results.seeds.values() for seed in listed})
+    training = sorted({seed for name in results.trained for seed in results.seeds[name]})
     told = {
         "split of the data": config.data.seed,
-        "training": ", ".join(map(str, training)),
+        **({"training": ", ".join(map(str, training))} if training else {}),
         "attacks and noise": config.evaluation.seed,
         **({"memorizing": config.memorize.seed} if results.memorize else {}),
     }

@@ -29,7 +29,7 @@ def checks(results: Results) -> list[Check]:
         Check(
             LEAKED.question,
             LEAKED.formula,
-            [Finding(results.data.name, leaked.status, leaked.value)],
+            [Finding(results.data.name, leaked.status, leaked.value)] * bool(results.trained),
         ),
         Check(
             "Was the epoch chosen without the test images?",

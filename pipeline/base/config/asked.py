@@ -17,7 +17,7 @@ from . import Config
 from .memorize import Memorize
 from .messages import sentence
 from .own import Own
-from .sections import Evaluation, Headline, Noise, Suite
+from .sections import Data, Evaluation, Headline, Noise, Suite
 from .types import Count, Eps, Name, Norm, Seed
 
 # Options whose values are written in YAML, as they would be in params.yaml.
@@ -73,6 +73,7 @@ class Asked(Own):
         kinds = [kind for kind, able in registry.NOISE.items() if self.norm in able.norms]
         beyond = [self.eps * times for times in BEYOND if self.eps * times < largest]
         return Config.model_construct(
+            data=Data.model_construct(name="folder", seed=self.seed),
             networks={self.name: entry},
             suites={self.norm: Suite(norm=self.norm, eps=grid, attacks=self.ensemble)},
             noise=Noise.model_construct(kinds=kinds, draws=DRAWS, eps={self.norm: beyond}),
