@@ -17,6 +17,7 @@ ABSENT = {
     "pooling": "what it pools belongs to it",
     "batch_norm": "its batch norm, or that it has none, belongs to it",
     "stochastic_depth": "nothing is left when a layer is dropped: it has no shortcuts past them",
+    "images": "it sees them whole",
     "shortcut": "its shortcuts, or that it has none, belong to it",
 }
 

@@ -8,6 +8,7 @@ from math import prod
 from torch import nn
 
 from .parts import Shape, activate
+from .zhang import seen
 
 
 def linear(shape: Shape, classes: int, dropout: float) -> nn.Module:
@@ -16,14 +17,21 @@ def linear(shape: Shape, classes: int, dropout: float) -> nn.Module:
 
 
 def mlp(
-    shape: Shape, classes: int, dropout: float, *, hidden: Sequence[int], activation: str
+    shape: Shape,
+    classes: int,
+    dropout: float,
+    *,
+    hidden: Sequence[int],
+    activation: str,
+    images: str,
 ) -> nn.Module:
     """Fully connected network; dropout follows every hidden layer.
 
     With one or three layers of 512 it is one of those that fit random labels in Zhang et al.
     (2017, arXiv 1611.03530).
     """
-    layers: list[nn.Module] = [nn.Flatten()]
+    front, shape = seen(images, shape)
+    layers: list[nn.Module] = [*front, nn.Flatten()]
     width = prod(shape)
     for units in hidden:
         layers += [nn.Linear(width, units), activate(activation), nn.Dropout(dropout)]

@@ -11,6 +11,7 @@ from .settings import activation, choice, counts, factor, pooling, share, switch
 DIGITS, MNIST, CIFAR, LARGER = (1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 40, 48)
 
 _OFTEN = {"activation": activation(), "batch_norm": switch(True)}
+_SEEN = {"images": choice("whole", "zhang")}
 _DEEP = {"activation": activation(), "stochastic_depth": share(0.0)}
 
 
@@ -52,7 +53,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             "fully connected, three hidden layers of 512 units (Zhang et al., 2017)",
             {DIGITS: 563_722, MNIST: 932_362, CIFAR: 2_103_818},
             minimum=1,
-            settings={"hidden": counts(512, 512, 512), "activation": activation()},
+            settings={"hidden": counts(512, 512, 512), "activation": activation(), **_SEEN},
             dropout="after every hidden layer",
         ),
         Architecture(
@@ -82,14 +83,14 @@ ARCHITECTURES: dict[str, Architecture] = {
             "zhang:alexnet_small",
             "two 5x5 convolutions (64, 64), 384 and 192 units (Zhang et al., 2017)",
             {DIGITS: 278_666, (3, 28, 28): 1_387_786, CIFAR: 1_756_426},
-            settings={"activation": activation(), "pooling": pooling()},
+            settings={"activation": activation(), "pooling": pooling(), **_SEEN},
         ),
         Architecture(
             "inception_small",
             "zhang:inception_small",
             "eight inception modules of two branches (Zhang et al., 2017)",
             _by_mean(96, 1_649_402) | {(3, 28, 28): 1_649_402},
-            settings=_OFTEN,
+            settings={**_OFTEN, **_SEEN},
         ),
         Architecture(
             "all_cnn_c",

@@ -14,6 +14,7 @@ from models import ARCHITECTURES, build
 from models.large_table import LARGE as LARGE_ONES
 from models.parts import activate
 from models.settings import ACTIVATIONS
+from models.zhang import seen
 
 Shape = tuple[int, int, int]
 CIFAR = (3, 32, 32)
@@ -22,6 +23,10 @@ CASES = [(name, {}, shape) for name, known in ARCHITECTURES.items() for shape in
 # Published or counted elsewhere, for ten classes: with other settings than the defaults.
 VARIANTS: list[tuple[str, dict[str, Any], Shape, int]] = [
     ("mlp", {"hidden": [512]}, (3, 28, 28), 1_209_866),
+    ("mlp", {"hidden": [512], "images": "zhang"}, CIFAR, 1_209_866),
+    ("mlp", {"images": "zhang"}, CIFAR, 1_735_178),
+    ("alexnet_small", {"images": "zhang"}, CIFAR, 1_387_786),
+    ("inception_small", {"images": "zhang"}, CIFAR, 1_649_402),
     ("small_cnn", {"width": 2}, (1, 8, 8), 320 + 18_496 + 131_200 + 1_290),
     ("small_cnn", {"width": 0.25}, (1, 8, 8), 40 + 296 + 2_064 + 170),
     ("small_cnn", {}, (1, 17, 16), 160 + 4_640 + 41_024 + 650),
@@ -106,7 +111,7 @@ def test_every_setting_changes_the_network(name: str) -> None:
         "activation": "elu", "pooling": "average", "batch_norm": name == "squeezenet",
         "shortcut": "none", "hidden": [7], "width": 2, "depth": 16, "growth": 6,
         "cardinality": 4, "base_width": 8,
-        "reduction": 8, "stochastic_depth": 0.5,
+        "reduction": 8, "stochastic_depth": 0.5, "images": "zhang",
     }  # fmt: skip
     plain = built()
     for setting in ARCHITECTURES[name].settings:
@@ -120,6 +125,19 @@ def test_scores_of_classes_are_not_cut_off(name: str) -> None:
         model = build(name, shape=smallest(name), classes=10)
     last = [m for m in model.modules() if not list(m.children()) and type(m) not in PASSING][-1]
     assert isinstance(last, torch.nn.Linear | torch.nn.Conv2d | torch.nn.BatchNorm2d)
+
+
+def test_the_paper_sees_the_middle_of_an_image_whitened() -> None:
+    x = torch.rand(3, 3, 32, 32)
+    x[2] = 0.5  # a blank image stays one
+    front, shape = seen("zhang", CIFAR)
+    whitened = torch.nn.Sequential(*front)(x)
+    assert whitened.shape[1:] == shape == (3, 28, 28)
+    middle = x[:2, :, 2:30, 2:30]
+    deviation, mean = torch.std_mean(middle, dim=(1, 2, 3), keepdim=True, correction=0)
+    torch.testing.assert_close(whitened[:2], (middle - mean) / deviation)
+    assert not whitened[2].any()
+    assert seen("zhang", (1, 8, 8))[1] == (1, 8, 8)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
