@@ -1,0 +1,143 @@
+"""A chart of lines over anything that has a size: epochs, shares, images, parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from . import drawing, wording
+from .charts import Chart, Key
+from .inline import inline
+from .statistics import Accuracy
+from .table import Cell, Table, accuracy_cell
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series: a value at each `x`; those that are shares of images come with an interval."""
+
+    name: str
+    x: list[float]
+    y: list[float | Accuracy]
+
+    @property
+    def values(self) -> list[float]:
+        return [each.value if isinstance(each, Accuracy) else each for each in self.y]
+
+
+@dataclass(frozen=True)
+class Axis:
+    label: str
+    log: bool = False
+    percent: bool = False
+    """from 0 to 100 %"""
+    whole: bool = False
+
+    def told(self, value: float | Accuracy) -> str:
+        if isinstance(value, Accuracy):
+            return wording.accuracy(value)
+        if self.percent:
+            return wording.percent(value)
+        return wording.thousands(int(value)) if self.whole else wording.number(value)
+
+
+def chart(
+    name: str,
+    title: str,
+    caption: str,
+    takeaway: str,
+    series: list[Line],
+    *,
+    x: Axis,
+    y: Axis,
+    chance: float | None = None,
+    every: int = 1,
+) -> Chart:
+    """Draw `series`; each `every`-th point has a mark and tells its value."""
+    height, rows = 230, -(-len(series) // 3)
+    tips = {}
+    scale = 100 if y.percent else 1
+    with drawing.style():
+        figure, axes = drawing.figure(height, legend_rows=rows)
+        for number, line in enumerate(series):
+            gid = f"series:line{number}:line"
+            axes.plot(
+                line.x,
+                [scale * value for value in line.values],
+                color=drawing.color(number),
+                marker=drawing.marker(number),
+                markersize=4.5,
+                markevery=every,
+                linewidth=1.6,
+                gid=gid,
+                clip_on=False,
+            )
+            ends = [(each.low, each.high) for each in line.y if isinstance(each, Accuracy)]
+            if ends:
+                axes.fill_between(
+                    line.x,
+                    *([scale * end for end in side] for side in zip(*ends, strict=True)),
+                    color=drawing.color(number),
+                    alpha=0.14,
+                    linewidth=0,
+                    gid=gid.replace("series", "band"),
+                )
+            points = list(zip(line.x, line.y, strict=True))
+            tips[gid] = [f"{line.name}, {x.told(a)}: {y.told(b)}" for a, b in points[::every]]
+        if chance is not None:
+            drawing.chance_line(axes, chance, min(line.x[0] for line in series))
+        _axes(axes, x, y)
+        names = [drawing.sample(number, line.name) for number, line in enumerate(series)]
+        drawing.legend(figure, names, row=0)
+        file = drawing.to_bytes(figure)
+    return Chart(
+        name=name,
+        title=title,
+        takeaway=takeaway,
+        caption=caption,
+        file=file,
+        inline=inline(file, name, title=title, description=takeaway, height=height, tips=tips),
+        table=_table(series, x, y.told),
+        keys=[Key("network", f"line{n}", line.name, n) for n, line in enumerate(series)],
+    )
+
+
+def _axes(axes: drawing.Axes, x: Axis, y: Axis) -> None:
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    if x.log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(plain)
+    elif x.percent:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=x.whole))
+    axes.set_xlabel(x.label)
+    if y.percent:
+        drawing.percent_axis(axes, y.label)
+        return
+    if y.log:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_ylabel(y.label, labelpad=2)
+
+
+def _table(series: list[Line], x: Axis, told: Callable[[float | Accuracy], str]) -> Table:
+    values = {line.name: dict(zip(line.x, line.y, strict=True)) for line in series}
+    rows = []
+    for at in sorted({at for line in series for at in line.x}):
+        row = [Cell(x.told(at))]
+        for line in series:
+            found = values[line.name].get(at)
+            if found is None:
+                row.append(Cell(""))
+            elif isinstance(found, Accuracy):
+                row.append(accuracy_cell(found))
+            else:
+                row.append(Cell(told(found)))
+        rows.append(row)
+    return Table([x.label, *(line.name for line in series)], rows)
