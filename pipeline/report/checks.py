@@ -8,7 +8,6 @@ a diagnosis, where none was made, is listed as NOT RUN. Questions, formulas and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 
@@ -26,11 +25,10 @@ from attacks.diagnosis.flags import (
     large_balls,
 )
 
-from . import training_checks, wording
+from . import memorization_checks, training_checks, wording
 from .check import Check, Finding
 from .measures import Measure
 from .results import BROKEN, RUN, Cell, Results, Verdicts
-from .statistics import accuracy
 
 TOLERANCE = 1e-6
 
@@ -92,13 +90,9 @@ def checks(results: Results, found: dict[tuple[str, str], Measure]) -> list[Chec
             "WARN if none",
             list(_stronger_attack(results, cells)),
         ),
-        Check(
-            "Does a fully random label teach nothing about test images?",
-            "|test accuracy − chance| ≤ 3 standard errors; WARN beyond",
-            [Finding(f"{run['network']}", *_chance(run)) for run in _random_labels(results)],
-        ),
     ]
-    made += [*training_checks.checks(results), _faster_copy(cells), *_diagnosed(results)]
+    made += [*training_checks.checks(results), *memorization_checks.checks(results)]
+    made += [_faster_copy(cells), *_diagnosed(results)]
     return sorted(made, key=lambda check: ORDER.index(check.status))
 
 
@@ -224,16 +218,3 @@ def _gradient_steps(table: Verdicts) -> dict[str, int]:
         name: int(rows["backwards"][run & (rows["attack"] == code)].max(initial=0))
         for code, name in enumerate(table.attacks)
     }
-
-
-def _random_labels(results: Results) -> list[dict[str, Any]]:
-    return [r for r in results.memorize if r["kind"] == "labels" and r["fraction"] == 1]
-
-
-def _chance(run: dict[str, Any]) -> tuple[str, str]:
-    chance = 1 / run["classes"]
-    error = float(np.sqrt(chance * (1 - chance) / run["n_test"]))
-    away = (run["test_acc"] - chance) / error
-    tested = accuracy(round(run["test_acc"] * run["n_test"]), run["n_test"])
-    told = f"{wording.accuracy(tested)}, {wording.signed(away)} standard errors"
-    return (PASS if abs(away) <= 3 else WARN), told

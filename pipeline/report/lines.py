@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from . import drawing, wording
@@ -78,7 +79,8 @@ def chart(
             if ends:
                 axes.fill_between(
                     line.x,
-                    *([scale * end for end in side] for side in zip(*ends, strict=True)),
+                    [scale * low for low, _ in ends],
+                    [scale * high for _, high in ends],
                     color=drawing.color(number),
                     alpha=0.14,
                     linewidth=0,
@@ -104,7 +106,7 @@ def chart(
     )
 
 
-def _axes(axes: drawing.Axes, x: Axis, y: Axis) -> None:
+def _axes(axes: Axes, x: Axis, y: Axis) -> None:
     plain = FuncFormatter(lambda value, _: f"{value:g}")
     if x.log:
         axes.set_xscale("log")

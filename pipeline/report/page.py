@@ -9,6 +9,7 @@ from . import images, opening, own, templates, wording
 from .images import Example
 from .section import Findings, Section
 from .sections import (
+    ablation,
     agreement,
     alone,
     checks,
@@ -27,13 +28,15 @@ from .sections import (
     memorization,
     survival,
     training,
+    training_size,
     transfer,
 )
 
 HERE = Path(__file__).parent
 ORDER = [
     distance, survival, claimed, comparison, luck, curves, literature, alone, agreement, classes,
-    longer, transfer, gallery, memorization, training, claims, checks, measured, glossary,
+    longer, transfer, gallery, ablation, training_size, memorization, training, claims,
+    checks, measured, glossary,
 ]  # fmt: skip
 
 

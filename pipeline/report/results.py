@@ -6,6 +6,7 @@ names it; a folder of a network that was removed from params.yaml is never looke
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +116,7 @@ class DataSet:
     levels: int
     sizes: dict[str, int]
     leaked: int  # test images that are a training or validation image, byte for byte
+    test_label_hash: str
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,7 @@ def _data_set(place: Place) -> DataSet:
             levels=int(archive["levels"]),
             leaked=_leaked(archive),
             sizes={part: len(archive[f"index_{part}"]) for part in ("train", "validation", "test")},
+            test_label_hash=hashlib.sha256(archive["y_test"].tobytes()).hexdigest(),
         )
 
 
