@@ -129,6 +129,12 @@ def test_tables_hold_every_network_suite_and_verdict(made: Place) -> None:
     import pandas as pd
 
     verdicts = pd.read_parquet(made.reports / "tables" / "verdicts.parquet")
+    tried = pd.read_parquet(made.reports / "tables" / "transfer.parquet")
+    stored = [store.read_npz(made.transfer(suite)) for suite in synthetic.SUITES]
+    assert len(tried) == sum(len(each["index"]) for each in stored)
+    assert set(tried["source"]) == set(tried["target"]) == set(TWO)
+    broken = sum(int(each["outcome"].sum()) for each in stored)
+    assert (tried["outcome"] == "broken").sum() == broken > 0
     sizes = [len(store.read_npz(path)["index"]) for path in made.artifacts.rglob("verdicts.npz")]
     assert len(verdicts) == sum(sizes)
     assert set(verdicts["outcome"]) == {"survived", "broken"}

@@ -22,7 +22,7 @@ def run(place: Place, config: Config) -> None:
     Raises:
         UserError: a result that params.yaml asks for is missing.
     """
-    from . import opening, page, results, tables
+    from . import opening, page, results, tables, transferred
     from .luck import luck
     from .measures import measures
     from .section import Findings
@@ -45,6 +45,7 @@ def run(place: Place, config: Config) -> None:
             store.write_bytes(folder / f"{chart.name}.svg", chart.file)
     with store.replace_folder(place.reports / "tables") as folder:
         tables.write(folder, loaded, found, summary, lucks)
+        transferred.write_table(folder / "transfer.parquet", place, list(config.suites))
     for name in ("report.md", "index.html"):
         store.write_text(place.reports / name, page.render(f"{name}.j2", findings, sections))
     metrics = tables.metrics(loaded, found, head.suite, head.eps, lucks)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from ..base import store
+from ..base.store import Place
+
 SURVIVED = 0
+OUTCOMES = ["survived", "broken", "error"]
+NUMBERS = ("index", "eps", "adv_pred", "distance")
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,35 @@ class Transferred:
         hit = np.where(np.isin(self.outcome, outcomes), self.eps, np.inf)
         found: np.ndarray = hit.min(axis=0, initial=np.inf)
         return found
+
+
+def write_table(path: Path, place: Place, suites: list[str]) -> None:
+    """Every verdict on a witness of another network, of all suites; one row group each."""
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    with ExitStack() as stack:
+        writer = None
+        for suite in suites:
+            stored = store.read_npz(place.transfer(suite))
+            names = {
+                "suite": (np.zeros(len(stored["index"]), np.int16), [suite]),
+                "source": (stored["source"], stored["source_names"].tolist()),
+                "target": (stored["target"], stored["target_names"].tolist()),
+                "outcome": (stored["outcome"], OUTCOMES),
+            }
+            block = pa.table(
+                {
+                    name: pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int16)), of)
+                    for name, (codes, of) in names.items()
+                }
+                | {name: pa.array(column) for name, column in stored.items() if name in NUMBERS}
+            )
+            if writer is None:
+                writer = stack.enter_context(
+                    pq.ParquetWriter(path, block.schema, compression="zstd")
+                )
+            writer.write_table(block)
 
 
 def nobody(n: int) -> Transferred:
