@@ -14,8 +14,15 @@ from .oracle import Oracle
 SAME = 1e-4
 
 
-def check_model(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
+def check_model(
+    oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, *, called: str = "labels"
+) -> Tensor:
     """Refuse a model that cannot be judged; return the clean logits (N, K).
+
+    Args:
+        oracle: the model.
+        x, y, keys: images (N, C, H, W), classes and indices (N,).
+        called: what the caller calls `y`.
 
     Raises:
         ModelError: images outside [0, 1], labels that are not one int64 class for each image or
@@ -28,7 +35,7 @@ def check_model(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
         raise ModelError("no images to attack")
     if y.dtype != torch.int64 or y.shape != (len(x),):
         raise ModelError(
-            f"labels must be one int64 class for each image, ({len(x)},), "
+            f"{called} must be one int64 class for each image, ({len(x)},), "
             f"got {y.dtype} {tuple(y.shape)}"
         )
     if not (x.min() >= 0 and x.max() <= 1):
@@ -46,7 +53,7 @@ def check_model(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
         raise ModelError(f"the model must return logits (N, K >= 2), got {tuple(logits.shape)}")
     if int(y.max()) >= logits.shape[1] or int(y.min()) < 0:
         raise ModelError(
-            f"labels go from {int(y.min())} to {int(y.max())}, but the model has "
+            f"{called} go from {int(y.min())} to {int(y.max())}, but the model has "
             f"{logits.shape[1]} outputs"
         )
     if not logits.isfinite().all():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import Transformation, evaluate, fool
+from attacks import ModelError, Transformation, evaluate, fool
 from attacks.beyond.grid import lattice
 from attacks.beyond.kinds import KINDS
 from attacks.errors import ThreatError
@@ -242,6 +242,12 @@ def test_engstroms_grid_is_the_one_of_eps_one() -> None:
     assert len(lattice("rigid", 1.0, 1.0)) == 31 * 5 * 5
 
 
+class Noisy(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        logits = trained()(x)
+        return logits + torch.randn_like(logits)
+
+
 def test_what_means_nothing_is_refused() -> None:
     with pytest.raises(ThreatError, match="rotation"):
         Transformation("rotating", 3.0)
@@ -309,6 +315,24 @@ def test_fooling_images_do_not_depend_on_their_company() -> None:
 def test_a_start_that_cannot_be_is_told(given, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         fool(trained(), torch.arange(3), **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"start": 255 * torch.ones(3, 1, 8, 8)}, r"must lie in \[0, 1\], got \[255, 255\]"),
+        ({"start": torch.ones(3, 64)}, r"must be float \(N, C, H, W\)"),
+        ({"start": torch.ones(2, 1, 8, 8)}, "targets must be one int64 class for each image"),
+        ({"target": torch.tensor([1, 10, 3])}, "targets go from 1 to 10, but the model has 10"),
+        ({"target": torch.tensor([1.0, 2.0, 3.0])}, "targets must be one int64 class"),
+        ({"model": Noisy()}, "answers differently when it is asked again"),
+        ({"model": nn.Sequential(trained(), nn.Softmax(1))}, "returns probabilities"),
+    ],
+)
+def test_what_cannot_be_fooled_is_refused_before_any_step(given, told: str) -> None:
+    given = {"model": trained(), "target": torch.arange(3), "shape": (1, 8, 8), **given}
+    with pytest.raises(ModelError, match=told):
+        fool(**given)
 
 
 def test_a_run_that_meets_nan_does_not_end_the_others() -> None:

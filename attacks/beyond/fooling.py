@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import keyed
+from ..check import check_model
 from ..losses import cross_entropy
 from ..oracle import Oracle
 from ..search import moving
@@ -63,6 +64,8 @@ def fool(
 
     Raises:
         ValueError: for a start that is unknown, or without a shape; a confidence outside (0, 1).
+        ModelError: if the model cannot be judged; for images that are not float (N, C, H, W) in
+            [0, 1], one for each target; for targets that are no classes of the model.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}")
@@ -70,6 +73,7 @@ def fool(
     keys = torch.arange(len(target), device=target.device) if keys is None else keys
     state = keyed.stream(keys, seed, "fool")
     x = _begin(start, shape, state, target)
+    check_model(oracle, x, target, keys, called="targets")
     length = step_size * x[0].numel() ** 0.5
     rows = torch.arange(len(x), device=x.device)
     for step in range(steps):
@@ -98,7 +102,7 @@ def _begin(
     start: str | Tensor, shape: Sequence[int] | None, state: Tensor, target: Tensor
 ) -> Tensor:
     if isinstance(start, Tensor):
-        return start.clone().clamp(0, 1)
+        return start.clone()
     if shape is None:
         raise ValueError(f"start {start!r} needs the images' shape, (C, H, W)")
     if start == "noise":
