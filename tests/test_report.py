@@ -431,6 +431,23 @@ def test_the_word_robust_is_never_a_verdict(made: Place) -> None:
         assert not re.search(r"\b(is|are|was|stays?|remains?) robust\b", text)
 
 
+def test_levels_and_draws_are_told_and_what_one_draw_cannot_check(
+    made: Place, tmp_path: Path
+) -> None:
+    place = _copy(made, tmp_path)
+    for name in TWO:
+        path = place.attack(name, "linf") / "run.json"
+        draws = 20 if name == "plain" else None
+        store.write_json(path, store.read_json(path) | {"levels": 17, "draws": draws})
+    report.run(place, synthetic.config({"plain": TWO["plain"]}))
+    for text in (_page(place), (place.reports / "report.md").read_text()):
+        assert "perturbed images have 17 levels per pixel (noise: any value)" in text
+        assert "each verdict is the majority over 20 random draws (plain)" in text
+    assert "asks it once for each witness, the verdict was the majority over 20" in _page(place)
+    assert "random draws" not in _page(made)
+    assert "asks it once for each witness" not in _page(made)
+
+
 def test_without_memorization_and_with_one_network_the_page_still_stands(tmp_path: Path) -> None:
     one = {"plain": TWO["plain"]}
     place = synthetic.write(tmp_path, one)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -104,10 +105,24 @@ def measured(results: Results, config: Config) -> list[dict[str, Any]]:
                 "noise": [wording.noise(kind) for kind in cell.noise.attacks],
                 "seed": cell.run["seed"],
                 "slots": cell.run["slots"],
+                "rules": _rules(runs),
                 "costs": plain(COST_HEAD, [_cost(run) for run in runs]),
             }
         )
     return told
+
+
+def _rules(runs: Sequence[Cell]) -> list[str]:
+    """What a verdict of these runs asked for, beyond the rule for all."""
+    rules = []
+    levels = runs[0].run.get("levels")
+    if levels:
+        rules.append(f"perturbed images have {levels} levels per pixel (noise: any value)")
+    drawn = {cell.network: cell.run["draws"] for cell in runs if cell.run.get("draws")}
+    for draws in sorted(set(drawn.values())):
+        named = ", ".join(network for network in drawn if drawn[network] == draws)
+        rules.append(f"each verdict is the majority over {draws} random draws ({named})")
+    return rules
 
 
 def _cost(cell: Cell) -> list[str]:

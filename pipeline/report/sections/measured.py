@@ -21,6 +21,7 @@ def section(findings: Findings) -> Section:
             "locked": provenance.locked(place),
             "seeds": provenance.seeds(results, findings.config),
             "machine": provenance.machine(results),
+            "drawn": results.cells[first.network, first.suite].run.get("draws"),
             "recheck": recheck(
                 place,
                 first.network,
