@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -236,3 +237,16 @@ def test_small_networks_need_no_torchvision() -> None:
         "sys.exit('torchvision' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_documentation_has_every_architecture_with_its_count() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "networks.md").read_text()
+    for name, known in ARCHITECTURES.items():
+        if name.startswith("torchvision."):
+            assert f"`{name.removeprefix('torchvision.')}`" in page
+            continue
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f" {known.parameters[CIFAR]:,} |" in row
+        assert known.sizes() in row or known.minimum == 1
+        for setting in known.settings:
+            assert f"`{setting}`" in row.split("|")[7], setting
