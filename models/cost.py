@@ -15,7 +15,7 @@ def cost(model: nn.Module, shape: Sequence[int]) -> dict[str, int]:
 
     Returns:
         parameters, and of them `trained` ones; weight_bytes, of parameters and buffers;
-        activation_bytes, what a backward pass needs to be kept of one image beside the weights;
+        activation_bytes, what a backward pass to weights and image needs beside the weights;
         macs, the multiply-accumulate operations of convolutions and linear layers in one forward
         pass. Torch's own FlopCounterMode counts the same, and takes a second to start.
     """
