@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import synthetic
 from pipeline.base.store import Place
-from pipeline.report import confusion, measures, results
+from pipeline.report import confusion, measures, provenance, results, wording
 from pipeline.report.results import Results
 from pipeline.report.section import Findings
-from pipeline.report.sections import agreement, literature, transfer
+from pipeline.report.sections import agreement, comparison, literature, transfer
+from pipeline.report.statistics import Estimate, compare
 
 NETWORKS = {"plain": (0.05, 5.0, 0.98), "adversarial": (0.21, 4.0, 0.97)}
 EPS = 0.1
@@ -87,3 +89,42 @@ def test_published_figures_stand_beside_the_same_question_alone(
     assert told("mnist") == ["adversarial", "Madry et al. 2018"]  # ε = 0.3, PGD; plain has none
     for entry in literature.published():
         assert entry["source"] and 0 <= entry["robust"] <= entry["clean"] <= 100
+
+
+def test_an_eps_is_told_in_steps_of_grey_where_images_have_8_bits() -> None:
+    value = Estimate(8 / 255, 7 / 255, 9.25 / 255, 0.3, 8 / 255)
+    assert wording.size(value, "linf", 255) == ("8.0/255", "7.0–9.2")
+    assert wording.size(value, "linf", 16) == ("0.0314", "0.0275–0.0363")
+    assert wording.size(value, "l2", 255) == ("0.0314", "0.0275–0.0363")
+    beyond = Estimate(np.inf, 0.2, np.inf, 0.3, np.inf)
+    assert wording.size(beyond, "linf", 255) == ("> 76.5/255", "51.0–> 76.5")
+
+
+def test_what_the_page_is_made_from_is_named(made: Results, tmp_path: Path) -> None:
+    place, config = Place(tmp_path), synthetic.config(NETWORKS)
+    assert provenance.commit(place) is None
+    assert provenance.locked(place) is None
+    outs = {"outs": [{"path": "artifacts/data.npz", "md5": "ab" * 16, "size": 7}]}
+    stages = {"train@plain": outs, "report": outs, "data": outs, "track": {"cmd": "track"}}
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+    locked = provenance.locked(place)
+    assert locked is not None
+    # the report's own outputs and what follows it would make it differ from run to run
+    assert [row[0].text for row in locked.rows] == ["data", "train@plain"]
+    assert locked.rows[0][2].text == "ab" * 16
+    told = provenance.seeds(made, config)
+    assert told == "split of the data 0; training 0; attacks and noise 0; memorizing 0"
+
+
+def test_a_difference_stands_with_its_interval(made: Results, tmp_path: Path) -> None:
+    found = measures.measures(made)
+    part = comparison.section(Findings(Place(tmp_path), synthetic.config(NETWORKS), made, found))
+    assert part is not None
+    cell = part.values["matrix"].rows[1][1]
+    first, second = (found[name, "linf"].worst_smallest > EPS for name in NETWORKS)
+    low, high = compare(second, first).interval
+    assert 0 < low < 0.01 * float(cell.text) < high
+    ends = f"{wording.points(low)} to {wording.points(high)}"
+    assert cell.interval == f"{ends}, p < 0.0001"
+    turned = part.values["matrix"].rows[0][2]
+    assert turned.interval.startswith(f"{wording.points(-high)} to {wording.points(-low)}")
