@@ -242,7 +242,7 @@ def test_a_network_that_reads_nothing_rightly_is_told_so(tmp_path: Path) -> None
     networks = {"plain": TWO["plain"], "blind": (0.09, 5.0, -1.0)}
     place = _report(tmp_path, networks)
     told = _summary(place)
-    assert "half of the images that plain gets right" in told[0]
+    assert "half of the images that the network plain gets right" in told[0]
     assert "blind reads nothing rightly, so nothing is left to break" in told[0]
     assert "kept more than half" not in told[0]
     assert "blind reads too few images rightly" in told[1]

@@ -50,7 +50,7 @@ def _least_and_most(ranked: list[Measure], change: str, levels: int) -> str:
             f"up to ε = {wording.number(least.eps50.limit)}."
         )
     text = (
-        f"half of the images that {least.network} gets right can be turned wrong while "
+        f"half of the images that the network {least.network} gets right can be turned wrong while "
         f"{change} {_size(least, levels)}"
     )
     if most is least:

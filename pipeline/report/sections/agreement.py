@@ -42,14 +42,12 @@ def section(findings: Findings) -> Section:
     if len(right) < 2:
         del kinds["disputed"]
     n = len(always)
-    told = [f"{int(chosen.sum())} {name}" for name, chosen in kinds.items()]
-    whom = "every network" if len(right) > 1 else next(iter(right))
     return Section(
         name="agreement",
         short="Agreement",
         question="Which images always break, and which never?",
         values={
-            "takeaway": f"At ε = {at}, of {n} test images {wording.join(told)}, over {whom}.",
+            "takeaway": f"At ε = {at}, {_told(kinds, list(right))}.",
             "counts": Table(
                 ["images", "share", "number"],
                 [
@@ -69,6 +67,17 @@ def section(findings: Findings) -> Section:
                 if (found := diagnosed(findings.results, suite))
             ],
         },
+    )
+
+
+def _told(kinds: dict[str, np.ndarray], networks: list[str]) -> str:
+    always, never, *disputed = (int(chosen.sum()) for chosen in kinds.values())
+    images = wording.count(len(next(iter(kinds.values()))), "test image")
+    if not disputed:
+        return f"{networks[0]} loses {always} of {images} and keeps {never}"
+    return (
+        f"every network loses {always} of {images}, every network keeps {never}, and "
+        f"{disputed[0]} break in some networks alone"
     )
 
 
