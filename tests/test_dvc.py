@@ -365,8 +365,8 @@ def test_a_run_is_compared_with_a_revision(
     def commit(*arguments: str) -> None:
         project.call("git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", *arguments)
 
-    def compared() -> tuple[int, list[str], str]:
-        code = main(["compare", "--base", "HEAD"])
+    def compared(base: str = "HEAD") -> tuple[int, list[str], str]:
+        code = main(["compare", "--base", base])
         told = capsys.readouterr()
         return code, [line for line in told.out.splitlines() if line.startswith("| ")], told.err
 
@@ -379,6 +379,12 @@ def test_a_run_is_compared_with_a_revision(
     assert changed[1] != "1"
     assert any(row.startswith("| hard") and row.count("the same images") == 2 for row in rows)
     assert any(row.startswith("| plain") and " → " in row for row in rows)
+
+    # An experiment of DVC's, here the one whose results lie in the workspace.
+    code, same, _ = compared("shorter")
+    assert code == 0
+    assert len(same) == len(rows)
+    assert not any(" → " in row for row in same)
 
     # Without DVC's cache, from the tables of the report that were committed with it.
     cache, away = project.folder / ".dvc/cache", project.folder.parent / "cache"

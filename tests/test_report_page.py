@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import synthetic
-from pipeline import report
+from pipeline import compare, index, report
+from pipeline.base.store import Place
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
@@ -190,6 +191,33 @@ def test_every_text_has_contrast(opened: Any, dark: bool) -> None:
     _emulate(opened, width=1280, dark=dark)
     opened.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert opened.execute_script(CONTRAST) == []
+
+
+@needs_browser
+def test_the_pages_of_a_comparison_and_of_all_experiments_hold_up_too(
+    browser: Any, page: Path, tmp_path: Path
+) -> None:
+    now = Place(page.parent.parent)
+    weaker = NETWORKS | {"adversarial": (0.12, 4.0, 0.97)}
+    synthetic.write(tmp_path / "base", weaker)
+    compare.run(now, synthetic.config(NETWORKS), str(tmp_path / "base"), out=tmp_path)
+    for made in (tmp_path / "compare.html", index.write(now.folder)):
+        for width, dark in ((320, False), (1280, True)):
+            _emulate(browser, width=width, dark=dark)
+            browser.get(made.as_uri())
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+            assert browser.execute_script(CONTRAST) == []
+        assert [line for line in browser.get_log("browser") if line["level"] != "INFO"] == []
+    browser.get((tmp_path / "compare.html").as_uri())
+    shown = (
+        "return [...document.querySelectorAll('#chart-change-linf .series')]"
+        ".filter(e => !e.hasAttribute('hidden')).map(e => e.dataset.kind)"
+    )
+    assert set(browser.execute_script(shown)) == {"base", "now"}
+    browser.execute_script(
+        "document.querySelector('#chart-change-linf button[data-name=base]').click()"
+    )
+    assert browser.execute_script(shown) == ["now"] * len(NETWORKS)
 
 
 @needs_browser

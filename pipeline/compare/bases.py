@@ -37,7 +37,7 @@ def opened(base: str, place: Place) -> Iterator[Run]:
     files = _revision(base)
     with tempfile.TemporaryDirectory(prefix="epsball-") as temporary:
         weights = _bring(files, base, place, Path(temporary))
-        commit = str(files.repo.scm.resolve_rev(base))[:7]
+        commit = str(files.repo.get_rev())[:7]
         title = f"`{base}`" if base.startswith(commit) else f"`{base}` ({commit})"
         yield runs.of_folder(Path(temporary), title, weights=weights)
 
