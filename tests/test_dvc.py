@@ -56,9 +56,29 @@ class Project:
         }
         # DVC falls back on /bin/sh, which on Debian waits beside a command that bash would become.
         self.environment.pop("SHELL", None)
+        self._mark()
         self.call("git", "init", "-q")
         self.call("dvc", "init", "-q")
         self.call("dvc", "config", "core.analytics", "false")
+
+    def _mark(self) -> None:
+        """Let long work leave traces of being in its middle, and take its time when it is to be
+        killed: a checkpoint after each epoch, a piece after every twenty images, the tables."""
+        training, pieces = "pipeline/training/checkpoint.py", "pipeline/measure.py"
+        self.rewrite(training, "SECONDS_BETWEEN_SAVES = 20.0", "SECONDS_BETWEEN_SAVES = 0.0")
+        self.rewrite(pieces, "PART = 500", "PART = 20")
+        for file, line, seconds in (
+            (training, "        write_bytes(self.path, buffer.getvalue())\n", 0.5),
+            (pieces, "                bar.update(done + len(images.x[part]) - bar.done)\n", 0.5),
+            (
+                "pipeline/report/__init__.py",
+                "        tables.write(folder, loaded, found, summary, lucks)\n",
+                3,
+            ),
+        ):
+            indent = " " * (len(line) - len(line.lstrip()))
+            pause = f"__import__('os').environ.get('SLOW') and __import__('time').sleep({seconds})"
+            self.rewrite(file, line, f"{line}{indent}{pause}\n")
 
     def call(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -94,8 +114,8 @@ class Project:
         change(params)
         path.write_text(yaml.safe_dump(params, sort_keys=False))
 
-    def kill_in(self, stage: str, begun: str | None = None, *, orphan: bool) -> None:
-        """Start `dvc repro`, and SIGKILL it in the middle of `stage`.
+    def kill_in(self, stage: str, begun: str | None = None, *, target: str, orphan: bool) -> None:
+        """Start `dvc repro target`, and SIGKILL it in the middle of `stage`.
 
         Args:
             stage: the words after `python -m pipeline`.
@@ -104,9 +124,9 @@ class Project:
             orphan: leave the stage's process alone; it has to end by itself.
         """
         process = subprocess.Popen(
-            ["dvc", "repro"],
+            ["dvc", "repro", target],
             cwd=self.folder,
-            env=self.environment,
+            env=self.environment | {"SLOW": "1"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -148,7 +168,9 @@ def save_weights(project: Project, seed: int) -> None:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("project"))
-    project.edit(lambda params: params.update(tiny()))
+    params = tiny()
+    params["evaluation"]["diagnosis"] = 20
+    project.edit(lambda empty: empty.update(params))
     return project
 
 
@@ -190,6 +212,17 @@ def test_edits_rerun_what_depends_on_them_and_nothing_else(project: Project) -> 
     assert project.repro() <= {"report", "track"}
     assert verdicts(project)["eps_grid"].tolist() == [0.05, 0.15]
     assert before["eps_grid"].tolist() == [0.1, 0.15]
+
+    # A seed more of a network: the first seed's run stays as it is, to the second that it took.
+    folder = project.folder / "artifacts/networks/plain"
+    kept = {name: (folder / name).read_bytes() for name in ("network.pt", "training.json")}
+    project.edit(lambda params: params["networks"]["plain"].update(seeds=[0, 1]))
+    assert project.repro("attack@plain-linf") == {"train@plain", "attack@plain-linf"}
+    for name, content in kept.items():
+        assert (folder / name).read_bytes() == content
+        assert (folder / "seed-1" / name).read_bytes() != content
+    assert (project.folder / "artifacts/attack/plain/linf/seed-1/witnesses.npz").exists()
+    project.edit(lambda params: params["networks"]["plain"].pop("seeds"))
 
     # A network more, and it is the user's own: that network alone.
     def more(params: dict[str, Any]) -> None:
@@ -233,11 +266,20 @@ def test_an_added_attack_trains_nothing(project: Project) -> None:
     line = "ATTACKS: dict[str, Entry] = {\n"
     added = line + '    "lazy": Entry(".fixed.lazy", "lazy", "fixed"),\n'
     project.rewrite("attacks/registry.py", line, added)
+    params = (project.folder / "params.yaml").read_text()
     project.edit(lambda params: params["suites"]["linf"]["attacks"].append({"attack": "lazy"}))
-    ran = project.repro()
-    assert cells("attack", "plain", "hard") <= ran
-    assert not [stage for stage in ran if stage.startswith(("data", "train", "memorize"))]
+    both = ("plain", "hard")
+    outdated = project.outdated()
+    assert cells("attack", *both) <= outdated
+    assert not [name for name in outdated if name.startswith(("data", "train", "memorize"))]
+    assert project.repro("attack@plain-linf") == {"attack@plain-linf"}
     assert "lazy" in verdicts(project)["attack_names"].tolist()
+    # Taken away again, it leaves nothing to be done.
+    (folder / "fixed/lazy.py").unlink()
+    project.rewrite("attacks/registry.py", added, line)
+    (project.folder / "params.yaml").write_text(params)
+    assert project.repro() <= {"report", "track"}
+    assert "lazy" not in verdicts(project)["attack_names"].tolist()
 
 
 def test_a_bad_file_stops_plain_dvc_repro_and_loses_nothing(project: Project) -> None:
@@ -265,58 +307,38 @@ def test_a_bad_file_stops_plain_dvc_repro_and_loses_nothing(project: Project) ->
 
 
 def test_a_killed_run_is_completed_by_the_next_with_the_same_verdicts(project: Project) -> None:
-    def longer(params: dict[str, Any]) -> None:
-        params["networks"] = {"plain": {"epochs": 20}}
-
-    project.edit(longer)
-    # Each stage leaves a mark of being in its middle, and then takes its time, however fast the
-    # machine: a checkpoint after each epoch, a piece after every twenty images, the tables.
-    training, pieces = "pipeline/training/checkpoint.py", "pipeline/measure.py"
-    project.rewrite(training, "SECONDS_BETWEEN_SAVES = 20.0", "SECONDS_BETWEEN_SAVES = 0.0")
-    project.rewrite(pieces, "PART = 500", "PART = 20")
-    for file, line, seconds in (
-        (training, "        write_bytes(self.path, buffer.getvalue())\n", 0.1),
-        (pieces, "                bar.update(done + len(images.x[part]) - bar.done)\n", 0.5),
-        (
-            "pipeline/report/__init__.py",
-            "        tables.write(folder, loaded, found, summary, lucks)\n",
-            3,
-        ),
-    ):
-        indent = " " * (len(line) - len(line.lstrip()))
-        project.rewrite(file, line, f"{line}{indent}__import__('time').sleep({seconds})\n")
-    project.repro()
     before = verdicts(project)
     weights = project.folder / "artifacts/networks/plain/network.pt"
     trained = weights.read_bytes()
     # Nothing to restore from: what was killed has to run again.
-    for name in ("artifacts", ".dvc/cache"):
+    for name in ("artifacts/networks/plain", "artifacts/attack/plain", ".dvc/cache", ".kept"):
         shutil.rmtree(project.folder / name)
-    project.kill_in("train plain", ".work/train-plain-*.pt", orphan=True)
+    target = "attack@plain-linf"
+    project.kill_in("train plain", ".work/train-plain-*.pt", target=target, orphan=True)
     assert not weights.exists()
-    project.kill_in("attack plain linf", ".work/attack-plain-linf-*/0-0.npz", orphan=False)
+    pieces = ".work/attack-plain-linf-*/0-0.npz"
+    project.kill_in("attack plain linf", pieces, target=target, orphan=False)
     assert weights.exists()
     assert not (project.folder / "artifacts/attack/plain/linf").exists()
     (project.folder / "reports/index.html").unlink()
     ran = project.repro()
+    # Nothing else: the other stages after it get the same weights and verdicts.
     assert {"attack@plain-linf", "report"} <= ran
-    assert "train@plain" not in ran
+    assert ran <= {"attack@plain-linf", "transfer", "report", "track"}
     after = verdicts(project)
     assert weights.read_bytes() == trained
     for column, values in before.items():
         assert np.array_equal(values, after[column], equal_nan=values.dtype.kind == "f"), column
     assert not list(project.folder.glob("artifacts/attack/plain/.*"))
+    project.call("dvc", "commit", "--force")  # what was not run again goes into the new cache
 
     # The report: killed at work, the page is the old one or the new one but whole.
     page = project.folder / "reports/index.html"
-    project.edit(lambda params: params["suites"]["linf"].update(eps=[0.1, 0.15]))
-    for stage in ("attack", "noise"):
-        project.repro("--single-item", f"{stage}@plain-linf")
-    project.repro("--single-item", "transfer")
-    project.kill_in("report", "reports/.tables.*", orphan=False)
+    project.edit(lambda params: params["headline"].update(eps=0.05))
+    project.kill_in("report", "reports/.tables.*", target="report", orphan=False)
     assert page.read_text().rstrip().endswith("</html>")
-    assert "report" in project.repro()
-    assert "0.1" in (project.folder / "reports/tables/curves.csv").read_text()
+    assert project.repro("report") == {"report"}
+    assert '"eps": 0.05' in (project.folder / "reports/tables/summary.json").read_text()
 
 
 def test_experiments_live_side_by_side(project: Project) -> None:
