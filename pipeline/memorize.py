@@ -17,7 +17,7 @@ from .base.device import choose_device, describe
 from .base.kept import kept_pieces
 from .base.networks import new_network, parameters
 from .base.splits import Split, first_of, load_split
-from .base.store import Place, read_json, write_json
+from .base.store import Place, read_json, replace_folder, write_json
 from .base.versions import versions
 from .corruptions import corrupt, corrupt_images, describe_corruption
 from .training.checkpoint import training_key
@@ -54,9 +54,12 @@ def run(place: Place, config: Config, network: str) -> None:
     def make(piece: str, folder: Path) -> None:
         _, corruption = asked[piece]
         found = memorize(network, recipe, train, test, corruption, device, until_fitted)
-        write_json(folder / RUN, found)
+        with replace_folder(folder) as whole:
+            write_json(whole / RUN, found)
 
-    with kept_pieces(place, f"memorize-{network}", keys, make) as made:
+    # What else DVC watches of the recipe, such as seeds, changes no run.
+    listed = config.recipe.model_dump(mode="json")
+    with kept_pieces(place, f"memorize-{network}", keys, make, listed) as made:
         runs = [
             {"group": asked[piece][0], **read_json(folder / RUN)} for piece, folder in made.items()
         ]

@@ -51,8 +51,9 @@ def run(place: Place, config: Config, network: str) -> None:
         name = f"train {network}" + (f", seed {seed}" if len(keys) > 1 else "")
         _train(place, network, name, recipe.seeded(int(seed)), device, folder)
 
+    asked = (config.recipe.model_dump(mode="json"), config.networks[network])
     with (
-        kept_pieces(place, f"train-{network}", keys, make) as made,
+        kept_pieces(place, f"train-{network}", keys, make, *asked) as made,
         replace_folder(place.network(network)) as folder,
     ):
         write_seeds(folder, made)

@@ -171,6 +171,7 @@ def config(**changes: Any) -> Any:
     """The part of a configuration that the stage reads."""
     wanted = ADAM | {"epochs": 3, "batch_size": 30, "seeds": [5]}
     return SimpleNamespace(
+        recipe=recipe(),
         memorizing=lambda network: recipe(**wanted | changes),
         memorize=SimpleNamespace(
             until_fitted=True, corruptions={"mixed": GROUP}, groups=lambda network: ["mixed"]

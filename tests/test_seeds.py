@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import attack, data, measure, noise, train, verify
+from pipeline import attack, data, measure, noise, train, transfer, verify
 from pipeline.base.config import Config, load
 from pipeline.base.errors import UserError
 from pipeline.base.kept import kept_pieces
@@ -17,9 +17,10 @@ from pipeline.base.store import Place, read_json, read_npz, write_npz
 from test_stages import declared, tiny
 
 
-def config(place: Place, *seeds: int) -> Config:
-    """The tiny grid with one network, which lists these seeds."""
+def config(place: Place, *seeds: int, others: int = 0) -> Config:
+    """The tiny grid with one network, which lists these seeds; `others`: that of any other one."""
     params = tiny(networks={"plain": {"seeds": list(seeds)}})
+    params["recipe"]["seeds"] = [others]
     params["memorize"]["networks"] = {"plain": {}}
     params["evaluation"]["samples"] = 40
     path = place.folder / "params.yaml"
@@ -84,12 +85,12 @@ def test_adding_a_seed_trains_and_judges_that_seed_alone(
 
 def test_verify_judges_the_witnesses_of_every_seed(place: Place, capsys) -> None:
     asked = config(place, 0, 1)
+    transfer.run(place, asked)
     verify.run(place, asked)
     told = capsys.readouterr().out.splitlines()
     names = [line.partition(":")[0] for line in told]
-    assert names == [
-        f"{s} plain linf{seed}" for seed in ("", " seed 1") for s in ("attack", "noise")
-    ]
+    stages = ("attack", "noise", "transfer")
+    assert names == [f"{s} plain linf{seed}" for seed in ("", " seed 1") for s in stages]
     assert all(line.endswith("all hold") for line in told)
     path = place.attack("plain", "linf") / "seed-1/witnesses.npz"
     good = read_npz(path)
@@ -118,6 +119,11 @@ def test_a_killed_training_loses_no_finished_seed_and_force_trains_all(
     monkeypatch.setattr(train, "fit", fits)
     train.run(place, asked, "plain")
     assert fits.calls == ["train plain, seed 2", "train plain, seed 3"]
+    # DVC runs the stage though what it watches beside the seeds changes no weights.
+    train.run(place, config(place, 2, 3, others=1), "plain")
+    assert len(fits.calls) == 2
+    train.run(place, asked, "plain")
+    assert len(fits.calls) == 2
     # The same again is what `dvc repro --force` asks for.
     train.run(place, asked, "plain")
     assert fits.calls == ["train plain, seed 2", "train plain, seed 3"] * 2

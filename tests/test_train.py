@@ -242,6 +242,7 @@ class OneNetwork:
 
     def __init__(self, **changes: Any) -> None:
         self.networks = {"net": changes}
+        self.recipe = recipe()
 
     def recipe_of(self, network: str) -> Any:
         return recipe(**self.networks[network])

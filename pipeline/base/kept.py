@@ -33,7 +33,8 @@ def kept_pieces(
         stage: a name such as `train-plain`; no two stages may share it.
         keys: for each piece, a fingerprint of all that it follows from.
         make: fills the folder of a piece, whole or not at all.
-        asked: what else the stage was asked for, though no piece follows from it.
+        asked: the parameters that DVC watches for the stage: where these have changed and no key
+            has, nobody asked for the same again.
     """
     folder = place.kept / stage
     complete, now = folder / "complete", fingerprint(list(keys.items()), *asked)
