@@ -140,6 +140,7 @@ def _recipe(seed: int) -> Recipe:
         samples=None,
         epochs=15,
         batch_size=32,
+        compile=False,
         optimizer="sgd",
         lr=0.1,
         momentum=0.9,

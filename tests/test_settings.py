@@ -99,6 +99,7 @@ TABLE: dict[str, Line] = {
     "recipe.frozen": Elsewhere("test_pretrained.py", "test_a_frozen_network_trains_its_last_layer"),
     "recipe.epochs": Changes("training", 2),
     "recipe.batch_size": Changes("training", 16),
+    "recipe.compile": Neutral("training", True),  # on a CPU, where nothing is compiled
     "recipe.optimizer": Changes("training", "rmsprop", {"recipe.nesterov": False}),
     "recipe.lr": Changes("training", 0.05),
     "recipe.momentum": Changes("training", 0.8),

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -125,6 +126,9 @@ class _Training:
         wrong = augmentation_errors(recipe.model_dump(), train.shape)
         if told := [f"{keys}.augmentation.{part}: {reason}" for part, reason in wrong]:
             raise UserError("\n".join(told))
+        # On a CPU compiling takes longer than it saves.
+        compiled = recipe.compile and self.on_gpu
+        self.network = cast(nn.Module, torch.compile(model)) if compiled else model
         self.images, self.classes = Images(train, device), len(train.classes)
         self.judged = Images(validation, device) if validation else None
         self.recipe, self.device, self.keys, self.advice = recipe, device, keys, advice
@@ -191,23 +195,26 @@ class _Training:
         # The further draws of an epoch have a seed of their own: a resumed run has them again.
         draws = draw(self.ranges, count, self.order, (self.recipe.seed << 32) + epoch)
         draws = draws.to(self.device)
-        loss_sum = torch.zeros((), device=self.device)
-        right = torch.zeros((), device=self.device, dtype=torch.long)
-        for number, batch in enumerate(rows.tensor_split(self.batches)):
+        losses, hits = [], []  # summed at the end: a sum at each step takes time
+        batches = rows.tensor_split(self.batches)
+        for number, batch in enumerate(batches):
             step = (epoch - 1) * self.batches + number
             lr = learning_rate(self.recipe, step, self.recipe.epochs * self.batches)
             set_learning_rate(self.optimizer, lr)
-            loss, hits = self.train_batch(batch, draws[batch], self.threat_at(step))
-            loss_sum += loss * len(batch)
-            right += hits
+            drawn = draws.index_select(0, batch) if self.ranges else draws
+            loss, right = self.train_batch(batch, drawn, self.threat_at(step))
+            losses.append(loss)
+            hits.append(right)
             bar.update()
             if time.monotonic() - looked > SECONDS_BETWEEN_LOOKS:
                 looked = time.monotonic()
                 self.require_finite(epoch, float(loss))
                 bar.update(0, epoch=epoch, loss=float(loss))
-        mean = float(loss_sum) / count
+        sizes = torch.tensor([len(batch) for batch in batches], device=self.device)
+        mean = float((torch.stack(losses) * sizes).sum()) / count
         self.require_finite(epoch, mean)
-        return {"epoch": epoch, "loss": mean, "train_acc": int(right) / count, "lr": lr}
+        train_acc = int(torch.cat(hits).sum()) / count
+        return {"epoch": epoch, "loss": mean, "train_acc": train_acc, "lr": lr}
 
     def threat_at(self, step: int) -> ThreatModel | None:
         """The threat in training: ε rises in a straight line over the recipe's warm-up.
@@ -224,27 +231,27 @@ class _Training:
     def train_batch(
         self, rows: Tensor, draws: Tensor, threat: ThreatModel | None
     ) -> tuple[Tensor, Tensor]:
-        """One step on the given images: the mean loss, and how many were right."""
+        """One step on the given images: the mean loss, and which were right, (N,)."""
         x, y = self.images.batch(rows)
         x, target = augment(x, draws, self.ranges, self.recipe.flip), y
         if self.ranges and self.ranges.mixup:
             x, target = mix(x, y, draws, self.classes)
         if self.on_gpu:
             x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.on_gpu):
+        with torch.autocast("cuda", torch.bfloat16) if self.on_gpu else nullcontext():
             if self.adversary and threat:
                 loss, logits = self.adversary.loss(
-                    self.model, x, target, threat, self.loss, self.starts
+                    self.network, x, target, threat, self.loss, self.starts
                 )
             else:
-                logits = self.model(x).float()
+                logits = self.network(x).float()
                 loss = self.loss(logits, target)
         self.optimizer.zero_grad()
         loss.backward()
         if self.recipe.l1_penalty:
             add_l1_penalty(self.optimizer, self.recipe.l1_penalty)
         self.optimizer.step()
-        return loss.detach(), (logits.detach().argmax(1) == y).sum()
+        return loss.detach(), logits.detach().argmax(1) == y
 
     def require_finite(self, epoch: int, loss: float) -> None:
         weights = all(bool(p.isfinite().all()) for p in self.model.parameters())

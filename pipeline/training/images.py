@@ -21,7 +21,11 @@ class Images:
 
     def batch(self, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Images in [0, 1] (N, C, H, W) float32 and labels (N,) int64."""
-        return self.x[rows].float() / self.levels, self.y[rows]
+        if isinstance(rows, slice):
+            return self.x[rows].float() / self.levels, self.y[rows]
+        # Faster than indexing, which counts where networks are small.
+        x, y = self.x.index_select(0, rows), self.y.index_select(0, rows)
+        return x.float() / self.levels, y
 
 
 def accuracy(model: nn.Module, images: Images, size: int = 1000) -> float:

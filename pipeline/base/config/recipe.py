@@ -51,6 +51,7 @@ class Recipe(Strict):
     samples: Count | None
     epochs: Count
     batch_size: Count
+    compile: bool
     optimizer: Literal["sgd", "adagrad", "rmsprop", "adam", "adamw"]
     lr: Positive
     momentum: Share
