@@ -158,6 +158,32 @@ def test_a_model_without_gradients_meets_random_search_alone(work: Path, capsys)
     assert table["adv_pred"].max() == 3 and "a class beyond these" in page
 
 
+def test_a_check_that_was_interrupted_goes_on_and_a_crash_is_no_verdict(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asks = options("--eps", "90/255", "--samples", "8", "--out", "out")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def crash(*_: Any) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(check.noise, "run", killed)
+        assert main(asks) == 130
+    assert main([*asks, "--seed", "1"]) == 2  # another question
+    assert "out is not empty" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr(check.attack, "run", killed)  # it was done
+        patch.setattr(check.report, "run", crash)
+        assert main(asks) == 4
+    told = capsys.readouterr()
+    assert "going on where it was interrupted" in told.out and "nobody foresaw this" in told.err
+    assert main(asks) == 0  # nothing is required
+    assert Path("out/reports/index.html").exists()
+
+
 def test_requirements_are_judged_by_the_interval() -> None:
     measured = accuracy(50, 100)
     assert judge(measured, measured.high + 0.001) == REFUTED

@@ -175,6 +175,15 @@ def test_a_model_that_cannot_be_taken_is_told(mine, changes, told) -> None:
         taken(**changes)
 
 
+def test_a_package_of_the_user_s_that_gets_ours_is_told_also_where_it_lies_deeper(mine) -> None:
+    Path("mine_net.py").write_text("import mine_blocks\n\n\ndef build(): ...\n")
+    Path("mine_blocks.py").write_text("from models import wide_block\n")
+    sys.modules.pop("mine_net")
+    told = r"mine.model: .* cannot be imported: .*\(models is of epsball; give your package another"
+    with pytest.raises(UserError, match=told):
+        taken()
+
+
 def test_outputs_that_fit_no_classes_are_told_and_numbered_classes_name_theirs(mine) -> None:
     with pytest.raises(UserError, match="3 outputs, the data set 2 classes; say which"):
         taken("ab")

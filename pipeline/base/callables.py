@@ -123,7 +123,10 @@ def load_callable(name: str, key: str) -> Callable[..., Any]:
     try:
         found = getattr(importlib.import_module(module), function)
     except Exception as error:  # a user's module may raise anything
-        raise UserError(f"{key}: {name} cannot be imported: {told(error)}") from error
+        missed = str(error.name) if isinstance(error, ImportError) else ""
+        hint = f" ({missed} is of epsball; give your package another name)"
+        hint = hint if missed.split(".")[0] in OURS else ""
+        raise UserError(f"{key}: {name} cannot be imported: {told(error)}{hint}") from error
     if not callable(found):
         raise UserError(f"{key}: {name} is {type(found).__name__}, nothing to call")
     made: Callable[..., Any] = found
