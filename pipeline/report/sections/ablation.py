@@ -17,7 +17,7 @@ AXES = "Rows: augmentation. Columns: explicit regularization. All else is the sa
 
 def section(findings: Findings) -> Section | None:
     """None where the networks are no grid of augmentation and regularization."""
-    training = findings.results.training
+    training = findings.results.trained
     grid = factors.grid({name: info["recipe"] for name, info in training.items()})
     if grid is None:
         return None
@@ -25,7 +25,7 @@ def section(findings: Findings) -> Section | None:
     measured = {measure.network: measure for measure in findings.head}
     clean = {name: measure.clean for name, measure in measured.items()}
     robust = {name: m.worst_curve.at_least(findings.eps)[1] for name, m in measured.items()}
-    gaps = {name: _gap(training[name], clean[name]) for name in measured}
+    gaps = {name: _gap(info, clean[name]) for name, info in training.items()}
     charts = [
         _chart(
             "ablation-clean",

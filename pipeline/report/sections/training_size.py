@@ -12,7 +12,7 @@ from ..section import Findings, Section
 
 def section(findings: Findings) -> Section | None:
     """None where no three networks differ in `samples` alone."""
-    training = findings.results.training
+    training = findings.results.trained
     groups = factors.by_samples({name: info["recipe"] for name, info in training.items()})
     if not groups:
         return None
@@ -41,7 +41,7 @@ def _labels(recipes: list[dict[str, Any]]) -> list[str]:
 def _chart(
     findings: Findings, groups: list[list[str]], labels: list[str], part: str, what: str, eps: float
 ) -> Chart:
-    training = findings.results.training
+    training = findings.results.trained
     measured = {measure.network: measure for measure in findings.head}
     series = [
         Line(
