@@ -49,6 +49,12 @@ def kind(recipe: dict[str, Any]) -> str:
     return str(against.get("method", "pgd")) if against else "none"
 
 
+def _for(recipe: dict[str, Any], norm: str, eps: float) -> bool:
+    """Was a network trained for this very threat, or for none? The published ones were."""
+    against = recipe.get("adversarial")
+    return not against or (against["norm"] == norm and abs(against["eps"] / eps - 1) < ALIKE)
+
+
 def _rows(results: Results, found: list[Measure]) -> list[list[Cell]]:
     """Each network that was trained here, followed by what is published for its question."""
     rows = []
@@ -62,6 +68,7 @@ def _rows(results: Results, found: list[Measure]) -> list[list[Cell]]:
                 for entry in published()
                 if (entry["data"], entry["norm"]) == (results.data.name, measure.norm)
                 and entry["training"] == kind(recipe)
+                and _for(recipe, measure.norm, eps)
                 and abs(float(Fraction(entry["eps"])) / eps - 1) < ALIKE
             ]
             if alike:
