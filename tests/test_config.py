@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from pipeline.__main__ import main
-from pipeline.base.config import load
+from pipeline.base.config import Recipe, load
+from pipeline.base.config.augmentation import Augmentation
+from pipeline.base.config.recipe import Adversarial
 
 ROOT = Path(__file__).parent.parent
 
@@ -423,3 +425,16 @@ def test_what_is_doubtful_is_said_and_done(check, own, told) -> None:
     assert code == 0 and message.startswith("warning: ")
     for part in told:
         assert part in message
+
+
+def test_the_page_on_training_has_every_key_and_examples_that_are_well(tmp_path, capsys) -> None:
+    page = (ROOT / "docs" / "training.md").read_text()
+    for name in {*Recipe.model_fields, *Augmentation.model_fields, *Adversarial.model_fields}:
+        assert f"`{name}" in page or f"{name}:" in page, name
+    params = yaml.safe_load((ROOT / "experiments" / "cifar10" / "params.yaml").read_text())
+    for block in page.split("```yaml\n")[1:]:
+        params["networks"] |= yaml.safe_load(block.split("```")[0])["networks"]
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params))
+    assert main(["check-config", "--params", str(path)]) == 0
+    assert capsys.readouterr().err == ""

@@ -143,6 +143,11 @@ def test_the_l1_penalty_is_that_of_autograd_and_makes_weights_small() -> None:
         wanted = torch.zeros_like(parameter) if gradient is None else gradient
         torch.testing.assert_close(parameter.grad, wanted)
 
+    frozen = next(model.parameters())
+    frozen.grad = None
+    add_l1_penalty(optimizer_for(model, recipe()), 0.01)
+    assert frozen.grad is None
+
     def size(penalty: float) -> float:
         wanted = recipe(l1_penalty=penalty)
         model, _ = new_network(wanted, TRAIN, "k")

@@ -42,7 +42,8 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 def add_l1_penalty(optimizer: torch.optim.Optimizer, penalty: float) -> None:
     """Add the gradient of `penalty` · Σ|w| over the weights that `optimizer_for` may decay."""
-    weights = optimizer.param_groups[0]["params"]
+    # What is frozen has no gradient.
+    weights = [w for w in optimizer.param_groups[0]["params"] if w.grad is not None]
     gradients = [weight.grad for weight in weights]
     signs = torch._foreach_sign([weight.detach() for weight in weights])
     torch._foreach_add_(gradients, signs, alpha=penalty)
