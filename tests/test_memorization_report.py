@@ -53,6 +53,7 @@ def test_a_full_grid_is_found_and_drawn(findings: Findings) -> None:
     section = ablation.section(made)
     assert section is not None
     clean, robust, gap = section.charts
+    assert robust.takeaway.startswith("Robust accuracy at ε = 0.1, in points: against augmentation")
     assert clean.table.head == ["augmentation", "none", "weight decay 0.01"]
     assert [row[0].text for row in clean.table.rows] == ["none", "light"]
     measured = {m.network: m for m in made.head}

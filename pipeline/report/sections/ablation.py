@@ -76,10 +76,10 @@ def _gap(info: dict, test: Accuracy) -> tuple[float, Cell]:
 
 def _chart(name: str, title: str, caption: str, grid: Grid, cells: Cells) -> Chart:
     ordered = {(row, column): cells[row, column] for row in grid.rows for column in grid.columns}
-    return heat.chart(name, title, caption, _takeaway(grid, cells), "augmentation", ordered)
+    return heat.chart(name, title, caption, _takeaway(title, grid, cells), "augmentation", ordered)
 
 
-def _takeaway(grid: Grid, cells: Cells) -> str:
+def _takeaway(title: str, grid: Grid, cells: Cells) -> str:
     """What each axis changes on the average over the other one."""
 
     def mean(row: str | None, column: str | None) -> float:
@@ -99,7 +99,7 @@ def _takeaway(grid: Grid, cells: Cells) -> str:
         for column in grid.columns[1:]
     ]
     return (
-        f"In points, on the average over the columns, against augmentation {base_row}: "
-        f"{wording.join(told)}. On the average over the rows, against regularization "
-        f"{base_column}: {wording.join(others)}."
+        f"{title.removesuffix(' by augmentation and regularization')}, in points: against "
+        f"augmentation {base_row}, on the average over the columns, {', '.join(told)}; against "
+        f"regularization {base_column}, on the average over the rows, {', '.join(others)}."
     )
