@@ -27,10 +27,10 @@ _FAST: Attacks = [
 #   first        ten steps towards the likeliest wrong class, for all: ends undefended networks
 #   every_class  each class that is within reach, where half of the margin is gone; a run that
 #                does not come near in a third of its steps ends there
-#   fmn          in L2, networks trained in L-infinity mislead attacks of a fixed budget: what these
-#                left is approached from the other side of the boundary. Its distances fall fast
-#                where that happens, and stand still from the tenth step on where it does not: a
-#                race, that images leave which are not on their way into the ball
+#   fmn          what these left, from the other side of the boundary: networks trained in one norm
+#                mislead attacks of a fixed budget in another. Its distances fall fast where that
+#                happens, and stand still from the tenth step on where it does not: a race, which
+#                images leave that are not on their way into the ball
 #   closest      restarts and long runs, for images that all but fell
 #   square       random search as a race. It may not be dropped: where gradients are masked it
 #                breaks what they cannot. All images enter it; those that keep up with the pace of
@@ -44,7 +44,7 @@ _FAST: Attacks = [
 _STANDARD: Attacks = [
     {"attack": "multitargeted", "name": "first", "targets": 1, "steps": 10},
     {"attack": "multitargeted", "name": "every_class", "steps": 24, "within": 0.55},
-    {"attack": "fmn", "steps": 100, "classes": 3, "race": True, "norms": ("l2",)},
+    {"attack": "fmn", "steps": 100, "classes": 3, "race": True, "norms": ("linf", "l2")},
     {
         "attack": "multitargeted",
         "name": "closest",

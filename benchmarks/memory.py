@@ -1,11 +1,13 @@
 """Memory that an attack stage takes beyond the loaded model and images: at most 500 MB is the rule.
 
     .venv/bin/python benchmarks/memory.py            # CIFAR-10's 10,000 test images, five eps
+    .venv/bin/python benchmarks/memory.py --ensemble standard --network tiny/plain
 
 The stage runs whole: attacks, verdicts, witnesses, re-check, files. Its attacks are those of an
 ensemble cut down to a few steps, so that it ends in minutes: the memory of an attack is that of one
-step, and does not grow with their number. `--ensemble standard` takes the real one. The peak is the
-kernel's high-water mark of resident memory (Linux), reset when model and images are loaded.
+step, and does not grow with their number. `--ensemble standard` takes the real one: on a linear
+network, `tiny/plain`, so that it ends too (what a network keeps for its gradient comes on top). The
+peak is the kernel's high-water mark of resident memory (Linux), reset when all is loaded.
 """
 
 from __future__ import annotations

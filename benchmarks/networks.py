@@ -66,13 +66,32 @@ SETS: dict[str, dict[str, Any]] = {
     "cifar10": {
         "origin": "experiments/cifar10/params.yaml",
         "data": {"samples": 20000},
-        "recipe": {"architecture": "small_cnn", "batch_size": 64, "lr": 0.05, "epochs": 8},
+        "recipe": {
+            "architecture": "small_cnn",
+            "batch_size": 64,
+            "lr": 0.05,
+            "epochs": 8,
+            "flip": False,
+        },
         "networks": {
             "plain": {"epochs": 8},
             "adversarial": {
                 "adversarial": {"norm": "linf", "eps": "4/255", "steps": 5, "warm_up": 0.3},
             },
         },
+    },
+    # For what does not depend on the network: one that costs next to nothing.
+    "tiny": {
+        "origin": "experiments/cifar10/params.yaml",
+        "data": {"samples": 2000},
+        "recipe": {
+            "architecture": "linear",
+            "batch_size": 64,
+            "lr": 0.01,
+            "epochs": 3,
+            "flip": False,
+        },
+        "networks": {"plain": {}},
     },
 }
 
