@@ -18,11 +18,11 @@ from .scouting import scouted
 # The pace of a race: after so many of 100 steps, of an example that ends within its budget, the
 # nearest adversarial image is at most so many budgets away. The marks leave room above the slowest
 # that arrived on networks which mislead attacks of a fixed budget.
-PACE = {30: 2.0, 40: 1.35, 50: 1.2, 70: 1.06}
+PACE = {30: 2.5, 40: 1.6, 50: 1.35, 70: 1.12}
 # Where gradients mislead nobody, the first steps find the nearest image and the rest polish it: an
 # example that is farther away than this, and came no nearer by this share from the tenth to the
 # twentieth of 100 steps, has arrived.
-FROM, UNTIL, FAR, NEARER = 10, 20, 1.25, 0.03
+FROM, UNTIL, FAR, NEARER = 10, 20, 1.35, 0.02
 
 
 def fmn(
