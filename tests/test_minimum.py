@@ -285,4 +285,6 @@ def test_a_race_gives_up_what_is_far_and_keeps_what_comes_within_reach() -> None
     assert (within[0] & ~within[1]).sum() <= 1
     spent = [oracle.passes(keys)[1] for oracle in oracles[:2]]
     assert (spent[1] <= spent[0]).all()
-    assert spent[1][~within[0]].float().mean() < 0.5 * spent[0].float().mean()
+    # Most of what is far is known to be after a fifth of the steps; 15 are the scouting's.
+    assert spent[1][~within[0]].median() == 15 + 20
+    assert (spent[0] == 15 + 100).all()
