@@ -21,6 +21,7 @@ from . import attack, noise, report, transfer
 from .base.errors import UserError
 from .base.store import Place, read_json, write_json, write_npz
 from .base.taken import take_in
+from .base.watched import watched
 from .data import checksum
 from .measure import load_images, subset
 from .report import results, wording
@@ -42,8 +43,8 @@ def run(question: Asked, eps: str) -> int:
         0: the requirement is not refuted (or there is none), 1: it is, 3: the interval spans it.
 
     Raises:
-        UserError: for images that cannot be read, or a model that cannot be judged; the folder is
-            not left behind then.
+        UserError: for images that cannot be read, or a model that cannot be judged; a new folder
+            is not left behind then.
     """
     place = Place(Path(question.out))
     given = read_given(
@@ -79,7 +80,8 @@ def _prepare(place: Place, question: Asked, config: Config, given: Given) -> Non
     """The folder with data and model; an unfinished check of the same question goes on in it.
 
     Raises:
-        UserError: if the folder holds anything else, or the model cannot be judged.
+        UserError: if the folder holds anything else, or the model cannot be judged; a new folder
+            is not left behind then.
     """
     arrays = {
         "x_test": given.x, "y_test": given.y, "index_test": given.index,
@@ -88,20 +90,28 @@ def _prepare(place: Place, question: Asked, config: Config, given: Given) -> Non
     }  # fmt: skip
     for part in ("train", "validation"):
         arrays |= {f"{name}_{part}": arrays[f"{name}_test"][:0] for name in ("x", "y", "index")}
-    asks = question.model_dump(mode="json", exclude={"out"}) | {"images": checksum(arrays)}
+    entry = config.networks[question.name]
+    # Images and files by content: a model that has changed since is another question.
+    content = {"images": checksum(arrays), "files": watched(entry)}
+    asks = question.model_dump(mode="json", exclude={"out"}) | content
     path = place.folder / "check.json"
-    if place.folder.exists() and any(place.folder.iterdir()):
+    begun = place.folder.exists() and any(place.folder.iterdir())
+    if begun:
         if not path.exists() or read_json(path) != asks:
-            raise UserError(f"--out: {place.folder} is not empty; name a new folder")
+            raise UserError(
+                f"--out: {place.folder} is not empty, and no unfinished check of this very model "
+                "and question; name a new folder"
+            )
         print(f"{place.folder}: going on where it was interrupted")
     try:
         write_json(path, asks)
-        write_npz(place.data, **arrays, checksum=np.array(asks["images"]))
-        take_in(place, config.networks[question.name], question.name)
+        write_npz(place.data, **arrays, checksum=np.array(content["images"]))
+        take_in(place, entry, question.name)
         images = load_images(place, config.evaluation, question.name)
         logits = check_model(images.oracle, images.x, images.y, images.keys)
     except (UserError, ModelError) as error:
-        shutil.rmtree(place.folder)
+        if not begun:
+            shutil.rmtree(place.folder)
         option = str(error).replace(f"networks.{question.name}.", "--")
         raise UserError(option) from None
     right = int((logits.argmax(dim=1) == images.y).sum())

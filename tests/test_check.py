@@ -174,6 +174,10 @@ def test_a_check_that_was_interrupted_goes_on_and_a_crash_is_no_verdict(
         assert main(asks) == 130
     assert main([*asks, "--seed", "1"]) == 2  # another question
     assert "out is not empty" in capsys.readouterr().err
+    torch.save({"scale": torch.tensor(2.0)}, "w.pt")
+    assert main(asks) == 2  # of another model; what the first has is kept
+    assert "no unfinished check of this very model" in capsys.readouterr().err
+    torch.save({"scale": torch.tensor(3.0)}, "w.pt")
     with monkeypatch.context() as patch:
         patch.setattr(check.attack, "run", killed)  # it was done
         patch.setattr(check.report, "run", crash)
