@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..base.config import Recipe
 
 SECONDS_BETWEEN_SAVES = 20.0
+BASE = ("generators", "networks", "own", "pretrained", "splits")
+"""Of pipeline/base: what decides over images, initial weights and random numbers."""
 
 
 def training_key(place: Place, recipe: Recipe, device: torch.device, *more: Any) -> str:
@@ -27,7 +29,8 @@ def training_key(place: Place, recipe: Recipe, device: torch.device, *more: Any)
     """
     root = Path(__file__).parent.parent.parent
     code = [root / "attacks/threat.py", *sorted(root.glob("pipeline/training/*.py"))]
-    code += [root / "pipeline/base/networks.py", *sorted(root.glob("models/*.py"))]
+    code += [root / f"pipeline/base/{name}.py" for name in BASE]
+    code += sorted(root.glob("models/*.py"))
     if recipe.weights not in (None, IMAGENET):
         code.append(Path(recipe.weights))
     what = (recipe.model_dump(mode="json"), load_checksum(place), torch.__version__, device.type)
