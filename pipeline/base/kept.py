@@ -43,7 +43,8 @@ def kept_pieces(
     complete.unlink(missing_ok=True)
     paths = {piece: folder / f"{piece}-{key}" for piece, key in keys.items()}
     for left in set(folder.glob("*")) - set(paths.values()):
-        shutil.rmtree(left)  # of other parameters, data or code, or half-written
+        # Of other parameters, data or code, or half-written.
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
     for piece, path in paths.items():
         if not path.exists():
             make(piece, path)
