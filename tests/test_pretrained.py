@@ -80,6 +80,8 @@ def test_a_frozen_network_trains_its_last_layer(cnn: Path) -> None:
 def test_a_file_that_does_not_fit_is_told_entry_by_entry(cnn: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"networks.n.weights: .*network.pt: is a cnn, not a small"):
         new_network(recipe(weights=str(cnn)), TRAIN, "networks.n")
+    with pytest.raises(UserError, match=r"networks.n.weights: .* of images with 1 channels, not 3"):
+        new_network(recipe(architecture="cnn", weights=str(cnn)), colour(TRAIN), "networks.n")
     bare = recipe(architecture="cnn", settings={"batch_norm": False}, weights=str(cnn))
     with pytest.raises(UserError) as error:
         new_network(bare, TRAIN, "networks.n")
@@ -89,6 +91,9 @@ def test_a_file_that_does_not_fit_is_told_entry_by_entry(cnn: Path, tmp_path: Pa
     broken.write_bytes(b"no weights")
     with pytest.raises(UserError, match=r"networks.n.weights: .*broken.pt: cannot be read"):
         new_network(recipe(weights=str(broken)), TRAIN, "networks.n")
+    torch.save({"architecture": "cnn", "weight": torch.zeros(1)}, broken)  # of another program
+    with pytest.raises(UserError, match=r"networks.n.weights: .*architecture are no tensors"):
+        new_network(recipe(architecture="cnn", weights=str(broken)), TRAIN, "networks.n")
 
 
 def test_torchvisions_weights_come_from_its_cache(

@@ -55,6 +55,9 @@ def read_start(weights: str, architecture: str, channels: int, key: str) -> Star
         return Start(read_weights(Path(weights), key), mean, std)
     if found["architecture"] != architecture:
         raise UserError(f"{key}: {weights}: is a {found['architecture']}, not a {architecture}")
+    if found["shape"][0] != channels:
+        seen = found["shape"][0]
+        raise UserError(f"{key}: {weights}: is of images with {seen} channels, not {channels}")
     state = {
         name.removeprefix("network."): value
         for name, value in found["state"].items()
@@ -69,7 +72,8 @@ def _of_this_pipeline(file: Path) -> dict[str, Any] | None:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception:  # told by who reads it as weights
         return None
-    return found if isinstance(found, dict) and "architecture" in found else None
+    ours = {"architecture", "settings", "shape", "state"}
+    return found if isinstance(found, dict) and ours <= found.keys() else None
 
 
 def give(model: nn.Module, start: Start, key: str) -> None:
