@@ -29,6 +29,15 @@ def _six_a_step(settings: dict[str, Any]) -> tuple[str, str] | None:
     return None
 
 
+def _something_left(settings: dict[str, Any]) -> tuple[str, str] | None:
+    if settings["reduction"] > 64:
+        reason = (
+            f"must be at most 64, the channels of the first blocks, got {settings['reduction']}"
+        )
+        return "reduction", reason
+    return None
+
+
 def _by_mean(stem: int, cifar: int) -> dict[tuple[int, int, int], int]:
     """Counts of a network that ends in the mean over the image: any size takes as many, and grey
     images two channels of its first 3x3 convolution, `stem` wide, fewer."""
@@ -165,6 +174,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             _by_mean(64, 11_263_042),
             settings={**_DEEP, "reduction": whole(16)},
             fixed={"widths": [64, 128, 256, 512], "blocks": 2, "shortcut": "projection"},
+            conflict=_something_left,
         ),
         Architecture(
             "wide_resnet",

@@ -212,6 +212,7 @@ def test_unknown_name_lists_the_known() -> None:
         ("vgg16", {"stochastic_depth": 0.1}, ["settings.stochastic_depth", "no shortcuts"]),
         ("resnet18", {"batch_norm": False}, ["settings.batch_norm", "belongs to it"]),
         ("wide_resnet", {"depth": 27}, ["settings.depth", "such as 10, 16, 28", "27"]),
+        ("se_resnet18", {"reduction": 65}, ["settings.reduction", "at most 64", "65"]),
         ("wide_resnet", {"widht": 2}, ["settings.widht", "did you mean 'width'", "depth"]),
         ("resnet20", {"shortcut": "none", "stochastic_depth": 0.1}, ["lets nothing through"]),
         ("linear", {"width": 2}, ["settings.width", "nothing to set"]),
