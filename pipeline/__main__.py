@@ -43,7 +43,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...], str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it went well, 1 if a gate says no, 2 if there is something to mend.
 
-    `check` also answers 3, where its question is left open.
+    `check` also answers 3, where its question is left open, and 4, where it failed itself.
     """
     options = _parser().parse_args(arguments)
     try:

@@ -138,5 +138,5 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def parameters(model: nn.Module) -> int:
-    """How many trainable numbers the network has."""
+    """How many numbers the network has that are or could be trained."""
     return sum(p.numel() for p in model.parameters())

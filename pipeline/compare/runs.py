@@ -1,7 +1,7 @@
 """One side of a comparison: the verdicts of a run, from a folder of results.
 
 A folder is what the pipeline writes (artifacts/, reports/), a copy of either alone, or what
-revision.py brought out of DVC's cache.
+bases.py brought out of DVC's cache.
 """
 
 from __future__ import annotations
