@@ -254,6 +254,28 @@ def test_an_undefended_network_is_judged_at_the_eps_of_its_data_set(made: Result
         assert of_plain.value.endswith(f"at ε = {at}"), data
 
 
+def test_a_network_that_stands_below_the_eps_at_which_it_must_fall_is_not_judged(
+    made: Results,
+) -> None:
+    """On a short grid a network without defence may stand; where no ε is known it may only warn."""
+    standing = _with_recipe(made, "adversarial", adversarial=None)
+    unknown = replace(standing, data=replace(standing.data, name="folder"))
+    assert _check(unknown, "undefended network fall").status == checks.WARN
+
+    def short(cell: Cell) -> Cell:
+        attack, keep = cell.attack, cell.attack.eps < 0.25
+        return replace(
+            cell, attack=replace(attack, eps=attack.eps[keep], outcome=attack.outcome[:, keep])
+        )
+
+    cells = {
+        (network, suite): short(cell) if suite == "linf" else cell
+        for (network, suite), cell in standing.cells.items()
+    }
+    findings = _check(replace(standing, cells=cells), "undefended network fall").findings
+    assert {finding.where.split()[-1] for finding in findings} == {"l2"}
+
+
 @pytest.mark.parametrize(("leaked", "status"), [(0, "PASS"), (1, "WARN"), (3, "FAIL")])
 def test_a_test_image_that_was_trained_on_is_told(
     made: Results, tmp_path: Path, leaked: int, status: str
