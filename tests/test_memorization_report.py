@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 import synthetic
-from pipeline.report import factors, memorization, memorization_checks, published, results
+from pipeline.report import (
+    factors,
+    memorization,
+    memorization_checks,
+    published,
+    results,
+    sentences,
+)
 from pipeline.report.check import Check
 from pipeline.report.measures import measures
 from pipeline.report.results import Results
@@ -72,6 +79,11 @@ def test_a_grid_with_a_hole_is_none(findings: Findings) -> None:
     recipes["d"].pop("lr")
     found = factors.grid(recipes)
     assert found is not None and found.networks["light", "dropout 0.3"] == "d"
+    # A range that is switched off makes another scheme of it.
+    still = {name: NONE | {"augmentation": {"scheme": "light", "shift": 0.0}} for name in "e"}
+    still["f"] = still["e"] | {"dropout": 0.3}
+    wider = factors.grid(recipes | still)
+    assert wider is not None and wider.rows == ["none", "light", "light, shift 0"]
     assert ablation.section(findings) is None
 
 
@@ -120,6 +132,38 @@ def test_a_double_descent_is_told_where_it_is_more_than_sampling(findings: Findi
         charts = memorization.charts(widths(findings, errors), 0.1)
         (chart,) = (chart for chart in charts if chart.name == "width-test")
         assert told in chart.takeaway, errors
+
+
+def test_widths_that_fit_are_told_as_from_one_on_only_if_no_larger_one_does_not(
+    findings: Findings,
+) -> None:
+    for epochs, told in (
+        ([None, None, 9, 7], "fitted to the last image from 1\u2009000 parameters on."),
+        ([None, 9, None, 7], "by 2 of 4 widths, the least of 100 parameters."),
+        ([None] * 4, "fitted at no width."),
+    ):
+        results = widths(findings, [0.5, 0.2, 0.5, 0.1])
+        runs = [
+            run | {"fitted_epoch": epoch}
+            for run, epoch in zip(results.memorize, epochs, strict=True)
+        ]
+        charts = memorization.charts(replace(results, memorize=runs), 0.1)
+        (chart,) = (chart for chart in charts if chart.name == "width-train")
+        assert told in chart.takeaway, epochs
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [
+        ({"l1_penalty": 0.001}, "l1 penalty 0.001"),
+        ({"augmentation": {"scheme": "none"}, "flip": True}, "mirroring augmentation"),
+        ({}, "no regularization"),
+    ],
+)
+def test_whatever_holds_against_learning_by_heart_is_told(
+    recipe: dict[str, Any], told: str
+) -> None:
+    assert sentences.regularizers(synthetic.PLAIN | recipe) == told
 
 
 PAPER = {

@@ -52,7 +52,8 @@ def chart(cell: Cell, eps: float, classes: list[str], number: int) -> Chart | No
         f"What {cell.network} reads under attack, ε = {wording.grid_eps(eps)}",
         f"{cell.network}: {favourite(counts, classes)}",
         f"{cell.network}: share in % of each class that is read as each, at the smallest ε that "
-        f"broke it, up to {wording.grid_eps(eps)}; the diagonal survived.",
+        f"broke it, up to {wording.grid_eps(eps)}; on the diagonal, those that no attack of the "
+        "suite broke.",
         classes,
         columns,
         shares.tolist(),

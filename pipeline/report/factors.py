@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from . import wording
+
 Recipe = dict[str, Any]
 
 
@@ -30,8 +32,9 @@ def grid(recipes: dict[str, Recipe]) -> Grid | None:
     for alike in _alike(recipes, ("augmentation", "weight_decay", "dropout")):
         cells: dict[tuple[str, str], str] = {}
         for name in alike:
-            cells.setdefault((_scheme(recipes[name]), _explicit(recipes[name])), name)
-        rows = [row for row in dict.fromkeys(row for row, _ in cells) if row]
+            scheme = wording.augmentation(recipes[name]["augmentation"])
+            cells.setdefault((scheme, _explicit(recipes[name])), name)
+        rows = list(dict.fromkeys(row for row, _ in cells))
         columns = list(dict.fromkeys(column for _, column in cells))
         full = all((row, column) in cells for row in rows for column in columns)
         if full and min(len(rows), len(columns)) > 1:
@@ -53,14 +56,6 @@ def _alike(recipes: dict[str, Recipe], apart: tuple[str, ...]) -> list[list[str]
         rest = {key: value for key, value in sorted(recipe.items()) if key not in apart}
         groups.setdefault(repr(rest), []).append(name)
     return list(groups.values())
-
-
-def _scheme(recipe: Recipe) -> str:
-    augmentation = recipe["augmentation"]
-    if isinstance(augmentation, str):
-        return augmentation
-    given = [f"{key} {value:g}" for key, value in augmentation.items() if key != "scheme" and value]
-    return ", ".join([augmentation["scheme"], *given])
 
 
 def _explicit(recipe: Recipe) -> str:

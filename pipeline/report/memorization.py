@@ -277,12 +277,15 @@ def _size(value: Accuracy) -> float:
 
 
 def _interpolation(widths: dict[str, list[Run]]) -> str:
-    told = []
-    for name, runs in widths.items():
-        fits = [run["parameters"] for run in runs if run["fitted_epoch"]]
-        told.append(
-            f"{name}: fitted to the last image from {wording.thousands(min(fits))} parameters on."
-            if fits
-            else f"{name}: fitted at no width."
-        )
-    return " ".join(told)
+    return " ".join(f"{name}: {_fitted(runs)}." for name, runs in widths.items())
+
+
+def _fitted(runs: list[Run]) -> str:
+    """Which of these widths, the smallest first, fit every image: all from one on, or some."""
+    fitted = [run for run in runs if run["fitted_epoch"]]
+    if not fitted:
+        return "fitted at no width"
+    least = f"{wording.thousands(fitted[0]['parameters'])} parameters"
+    if fitted == runs[-len(fitted) :]:
+        return f"fitted to the last image from {least} on"
+    return f"fitted to the last image by {len(fitted)} of {len(runs)} widths, the least of {least}"

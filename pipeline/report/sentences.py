@@ -115,7 +115,7 @@ def regularizers(recipe: dict[str, Any]) -> str:
     """What a recipe holds against learning by heart: `weight decay 0.005, dropout 0.3`."""
     told = [
         f"{name.replace('_', ' ')} {recipe[name]:g}"
-        for name in ("weight_decay", "dropout", "label_smoothing")
+        for name in ("weight_decay", "l1_penalty", "dropout", "label_smoothing")
         if recipe.get(name)
     ]
     if recipe.get("augmentation", "none") != "none":

@@ -32,7 +32,7 @@ class Shown:
 def section(findings: Findings) -> Section:
     at = wording.grid_eps(findings.eps)
     right = {m.network: survives(m, findings.eps) for m in findings.head}
-    # An image whose verdict ended in an error is in none of the three.
+    # A network whose verdict ended in an error has neither kept nor lost the image.
     surely = np.array([each.surely for each in right.values()])
     perhaps = np.array([each.perhaps for each in right.values()])
     always = np.logical_and.reduce(~perhaps)
