@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 INK, QUIET, GRID, SURFACE = "#20232a", "#5c6270", "#dfe2e8", "#fffffe"
 # Readable on white (3:1 and more) and told apart by the colour-blind; a marker doubles each.
@@ -109,12 +109,6 @@ def percent_axis(axes: Axes, label: str) -> None:
 def chance_line(axes: Axes, chance: float, x: float) -> None:
     axes.axhline(100 * chance, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
     axes.text(x, 100 * chance + 1.5, " chance", fontsize=8.5, color=QUIET)
-
-
-def epoch_axis(axes: Axes, epochs: int) -> None:
-    axes.set_xlim(1, max(2, epochs))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("epoch")
 
 
 def sample(number: int, label: str) -> Line2D:

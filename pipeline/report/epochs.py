@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from . import drawing, sentences, wording
-from .charts import Chart, Key
-from .inline import inline
+from . import lines, sentences
+from .charts import Chart
+from .lines import Axis, Line
 from .results import Results
-from .table import plain
+
+EPOCH = Axis("epoch", whole=True)
 
 
 def by_epoch(
@@ -19,53 +20,22 @@ def by_epoch(
     chance: float | None = None,
 ) -> Chart:
     """Accuracy per epoch, one line for each entry of `series` (fractions, epoch 1 first)."""
-    height, rows = 230, -(-len(series) // 3)
-    epochs = max(len(values) for values in series.values())
-    every = max(1, epochs // 12)
-    tips = {}
-    with drawing.style():
-        figure, axes = drawing.figure(height, legend_rows=rows)
-        for number, (entry, values) in enumerate(series.items()):
-            gid = f"series:line{number}:line"
-            axes.plot(
-                range(1, len(values) + 1),
-                [100 * value for value in values],
-                color=drawing.color(number),
-                marker=drawing.marker(number),
-                markersize=4,
-                markevery=every,
-                linewidth=1.6,
-                gid=gid,
-                clip_on=False,
-            )
-            tips[gid] = [
-                f"{entry}, epoch {epoch}: {wording.percent(value)}"
-                for epoch, value in list(enumerate(values, 1))[::every]
-            ]
-        drawing.epoch_axis(axes, epochs)
-        if chance is not None:
-            drawing.chance_line(axes, chance, 1)
-        drawing.percent_axis(axes, "accuracy")
-        drawing.legend(figure, [drawing.sample(n, entry) for n, entry in enumerate(series)], row=0)
-        file = drawing.to_bytes(figure)
-    rows_of_table = [
-        [str(epoch), *(_at(values, epoch) for values in series.values())]
-        for epoch in range(1, epochs + 1)
-    ]
-    return Chart(
-        name=name,
-        title=title,
-        takeaway=takeaway,
-        caption=caption,
-        file=file,
-        inline=inline(file, name, title=title, description=takeaway, height=height, tips=tips),
-        table=plain(["epoch", *series], rows_of_table),
-        keys=[Key("network", f"line{n}", entry, n) for n, entry in enumerate(series)],
+    return lines.chart(
+        name,
+        title,
+        caption,
+        takeaway,
+        [Line(entry, [*range(1, len(row) + 1)], [*row]) for entry, row in series.items()],
+        x=EPOCH,
+        y=Axis("accuracy", percent=True),
+        chance=chance,
+        every=marked(max(map(len, series.values()))),
     )
 
 
-def _at(values: list[float], epoch: int) -> str:
-    return wording.percent(values[epoch - 1]) if epoch <= len(values) else ""
+def marked(epochs: int) -> int:
+    """Each so many-th of so many epochs has a mark: about a dozen of them."""
+    return max(1, epochs // 12)
 
 
 def training(results: Results) -> Chart | None:

@@ -87,7 +87,9 @@ def chart(
                     gid=gid.replace("series", "band"),
                 )
             points = list(zip(line.x, line.y, strict=True))
-            tips[gid] = [f"{line.name}, {x.told(a)}: {y.told(b)}" for a, b in points[::every]]
+            tips[gid] = [
+                f"{line.name}, {x.label} {x.told(a)}: {y.told(b)}" for a, b in points[::every]
+            ]
         if chance is not None:
             drawing.chance_line(axes, chance, min(line.x[0] for line in series))
         _axes(axes, x, y)

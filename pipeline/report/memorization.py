@@ -6,7 +6,7 @@ from typing import Any
 
 from . import lines, published, sentences, statistics, wording
 from .charts import Chart
-from .epochs import by_epoch
+from .epochs import EPOCH, by_epoch, marked
 from .lines import Axis, Line
 from .results import Results
 from .statistics import Accuracy
@@ -17,7 +17,6 @@ HEAD = [
     "network", "architecture", "regularized by", "data", "labels changed", "fitted at epoch",
     "train accuracy", "test accuracy, true labels", "n",
 ]  # fmt: skip
-EPOCH = Axis("epoch", whole=True)
 SHARE = Axis("labels drawn at random", percent=True)
 ERROR = Axis("test error", percent=True)
 PARAMETERS = Axis("parameters", log=True, whole=True)
@@ -135,7 +134,7 @@ def _loss(network: str, runs: list[Run]) -> Chart:
         series,
         x=EPOCH,
         y=Axis("training loss", log=True),
-        every=max(1, max(len(line.x) for line in series) // 12),
+        every=marked(max(len(line.x) for line in series)),
     )
 
 
