@@ -10,14 +10,19 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import nn
 
+from pipeline import watch
+from pipeline.base.config import load
 from pipeline.base.errors import UserError
 from pipeline.base.networks import load_network, new_network, save_network
 from pipeline.base.pretrained import read_start
 from pipeline.base.splits import Split
+from pipeline.base.store import Place, read_json
 from pipeline.base.watched import started_from
 from pipeline.training.fit import fit
+from test_stages import tiny
 from training import CPU, made_up, recipe
 
 TRAIN = made_up(96)
@@ -167,3 +172,13 @@ def test_dvc_sees_another_file_of_weights(cnn: Path, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes() + b" ")
     assert started_from(wanted) != before
     assert started_from(recipe()) == {}
+
+
+def test_dvc_sees_the_weights_that_memorizing_starts_from(cnn: Path, tmp_path: Path) -> None:
+    params = tiny()
+    params["memorize"]["networks"] = {"given": {"architecture": "cnn", "weights": str(cnn)}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    place = Place(tmp_path)
+    watch.run(place, load(tmp_path / "params.yaml"))
+    assert list(read_json(place.watched / "memorize/given.json")) == [str(cnn)]
+    assert read_json(place.watched / "plain.json") == {}

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from attacks.registry import resolve
-from pipeline import attack, data, measure, memorize, noise, report, train, transfer, verify
+from pipeline import attack, data, measure, memorize, noise, report, train, transfer, verify, watch
 from pipeline.base.config import Config, load
 from pipeline.base.errors import UserError
 from pipeline.base.networks import load_network
@@ -99,6 +99,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Config]:
     (folder / "params.yaml").write_text(yaml.safe_dump(tiny()))
     config, place = load(folder / "params.yaml"), Place.of(folder / "params.yaml")
     data.run(place, declared(config, "data"))
+    watch.run(place, declared(config, "watch"))
     for network in config.networks:
         train.run(place, declared(config, "train", network=network), network)
         item = {"network": network, "suite": "linf"}
