@@ -226,6 +226,15 @@ def test_numbers_that_mean_other_images_are_refused(folder: Path) -> None:
         against(folder)
 
 
+def test_runs_with_no_network_in_common_are_told(folder: Path) -> None:
+    base = Place(folder / "base")
+    shutil.rmtree(base.attack("hard", "linf").parent)
+    for stage in (base.attack, base.noise):
+        stage("plain", "linf").parent.rename(stage("other", "linf").parent)
+    with pytest.raises(UserError, match=r"nothing to compare: .* it has other under l2, linf"):
+        against(folder)
+
+
 def test_another_data_set_and_a_cut_sample(folder: Path) -> None:
     base = Place(folder / "base")
     for path in base.artifacts.glob("*/*/*/verdicts.npz"):

@@ -34,6 +34,7 @@ def run(
         UserError: results are missing on either side, or nothing can be compared.
     """
     from ..base import store
+    from ..base.errors import UserError
     from ..report import results, templates
     from . import changes, page, runs
     from .bases import opened
@@ -46,6 +47,12 @@ def run(
         grids = changes.grids(before, new)
         headline = changes.headline(config.headline.suite, config.headline.eps, grids)
         found = changes.changes(before, new, images, grids, headline)
+        if not found:
+            raise UserError(
+                f"--base {base}: nothing to compare: no network was judged there by a suite of the "
+                "same name and norm, at an ε of this run; it has "
+                f"{', '.join(before.networks)} under {', '.join(before.suites)}"
+            )
         values = page.content(before, new, images, grids, found, headline)
     text = templates.render("compare.md.j2", values, __name__)
     store.write_text(folder / "compare.md", text)
