@@ -257,7 +257,8 @@ def test_an_undefended_network_is_judged_at_the_eps_of_its_data_set(made: Result
 def test_a_network_that_stands_below_the_eps_at_which_it_must_fall_is_not_judged(
     made: Results,
 ) -> None:
-    """On a short grid a network without defence may stand; where no ε is known it may only warn."""
+    """On a short grid a network without defence may stand, and so it may whatever the rotation;
+    where no ε is known it may only warn."""
     standing = _with_recipe(made, "adversarial", adversarial=None)
     unknown = replace(standing, data=replace(standing.data, name="folder"))
     assert _check(unknown, "undefended network fall").status == checks.WARN
@@ -274,6 +275,9 @@ def test_a_network_that_stands_below_the_eps_at_which_it_must_fall_is_not_judged
     }
     findings = _check(replace(standing, cells=cells), "undefended network fall").findings
     assert {finding.where.split()[-1] for finding in findings} == {"l2"}
+    turned = {key: replace(cell, norm="rotation") for key, cell in standing.cells.items()}
+    of_rotations = _check(replace(standing, cells=turned), "undefended network fall")
+    assert of_rotations.status == checks.NOT_RUN
 
 
 @pytest.mark.parametrize(("leaked", "status"), [(0, "PASS"), (1, "WARN"), (3, "FAIL")])
