@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .. import factors, heat, statistics, wording
+from .. import factors, heatmaps, statistics, wording
 from ..charts import Chart
 from ..factors import Grid
 from ..section import Findings, Section
@@ -76,7 +76,8 @@ def _gap(info: dict, test: Accuracy) -> tuple[float, Cell]:
 
 def _chart(name: str, title: str, caption: str, grid: Grid, cells: Cells) -> Chart:
     ordered = {(row, column): cells[row, column] for row in grid.rows for column in grid.columns}
-    return heat.chart(name, title, caption, _takeaway(title, grid, cells), "augmentation", ordered)
+    takeaway = _takeaway(title, grid, cells)
+    return heatmaps.settings(name, title, takeaway, caption, "augmentation", ordered)
 
 
 def _takeaway(title: str, grid: Grid, cells: Cells) -> str:
