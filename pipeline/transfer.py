@@ -17,6 +17,7 @@ import torch
 from attacks.registry import TRANSFORMATIONS
 from attacks.verdict import BROKEN, judge
 
+from .base.errors import UserError
 from .base.progress import progress
 from .base.seeds import target_name, trained
 from .base.store import Place, read_npz, write_npz
@@ -79,9 +80,16 @@ def run(place: Place, config: Config) -> None:
 def refuted(
     place: Place, images: Images, network: str, part: str, suite: str
 ) -> tuple[int, list[str]]:
-    """Judge again what other networks' witnesses broke of one network: how many, and what fails."""
+    """Judge again what other networks' witnesses broke of one network: how many, and what fails.
+
+    Raises:
+        UserError: if the table is missing, or was made before the network was there.
+    """
     stored = read_npz(place.transfer(suite))
-    target = stored["target_names"].tolist().index(target_name(network, part))
+    names, name = stored["target_names"].tolist(), target_name(network, part)
+    if name not in names:
+        raise UserError(f"{place.transfer(suite)}: nothing on {name}; run `dvc repro`")
+    target = names.index(name)
     count, failed = 0, []
     for source, other in enumerate(stored["source_names"].tolist()):
         rows = (stored["source"] == source) & (stored["target"] == target)

@@ -98,6 +98,10 @@ def test_verify_judges_the_witnesses_of_every_seed(place: Place, capsys) -> None
     with pytest.raises(UserError, match="attack plain linf seed 1: example"):
         verify.run(place, asked)
     write_npz(path, **good)
+    tried = read_npz(place.transfer("linf"))
+    write_npz(place.transfer("linf"), **tried | {"target_names": tried["target_names"][:1]})
+    with pytest.raises(UserError, match=r"transfer/linf.npz: nothing on plain/seed-1; run"):
+        verify.run(place, asked)  # a seed was added, and the stage not run since
 
 
 def test_a_killed_training_loses_no_finished_seed_and_force_trains_all(
