@@ -14,7 +14,7 @@ from torch import nn
 from models import ARCHITECTURES, build
 from models.initialization import initialize
 
-from .errors import UserError
+from .errors import UserError, first_line
 from .generators import own_generators
 from .own import build_own
 from .pretrained import freeze, give, read_start
@@ -130,7 +130,7 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     except FileNotFoundError:
         raise UserError(f"{file}: missing; run `dvc repro` to train the network") from None
     except UNREADABLE as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = first_line(error)
         raise UserError(f"{file}: not a network of epsball, or damaged ({reason})") from error
     about = {"parameters": parameters(model)}
     about |= {"gradients": settings.get("front", {}).get("gradients", True)}

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from .errors import UserError
+from .errors import UserError, first_line
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,9 @@ def _missing(path: Path) -> UserError:
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
-    return UserError(f"{path}: damaged ({reason}); delete it, and run again what makes it")
+    return UserError(
+        f"{path}: damaged ({first_line(error)}); delete it, and run again what makes it"
+    )
 
 
 def read_json(path: Path) -> Any:

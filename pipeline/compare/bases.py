@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..base.errors import UserError
+from ..base.errors import UserError, first_line
 from ..base.store import Place
 from . import runs
 from .runs import Run
@@ -54,7 +54,7 @@ def _revision(base: str) -> DVCFileSystem:
         also = " (a folder of this name holds no results)" if Path(base).is_dir() else ""
         raise UserError(
             f"--base {base}: neither a revision of this Git repository nor a folder that holds "
-            f"artifacts/attack or reports/{TABLES[0]}{also}: {_first_line(error)}"
+            f"artifacts/attack or reports/{TABLES[0]}{also}: {first_line(error)}"
         ) from error
     return files
 
@@ -121,7 +121,3 @@ def _gone(files: DVCFileSystem, base: str, root: str, missing: list[str]) -> str
         "(`git worktree add`), run `dvc repro` there and give --base that folder. Whoever commits "
         f"{root}reports/tables after each run does not need the cache for this"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

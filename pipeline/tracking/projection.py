@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..base.errors import UserError
+from ..base.errors import UserError, first_line
 from ..base.store import Place
 from .records import Record
 
@@ -89,7 +89,7 @@ def sync(uri: str, database: Path | None, wanted: Wanted) -> list[str]:
                 _register(client, ids[record.key], wanted.place, record)
     except (MlflowException, SQLAlchemyError) as error:
         raise UserError(
-            f"MLflow cannot be used ({_first_line(error)}). The results are safe: they are plain "
+            f"MLflow cannot be used ({first_line(error)}). The results are safe: they are plain "
             "files. Check MLFLOW_TRACKING_URI, or delete mlflow.db, and run this again"
         ) from error
     print(f"MLflow: {len(current)} networks in experiment {name}, {len(made)} of them new")
@@ -208,7 +208,3 @@ def _register(client: MlflowClient, run: str, place: Place, record: Record) -> N
         client.get_registered_model(name)
     source = f"{client.get_run(run).info.artifact_uri}/weights"
     client.create_model_version(name, source, run_id=run)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
