@@ -10,7 +10,7 @@ import pytest
 import synthetic
 from pipeline.report import (
     factors,
-    memorization,
+    memorization_charts,
     memorization_checks,
     published,
     results,
@@ -103,7 +103,7 @@ def test_training_sets_of_three_sizes_are_drawn(findings: Findings) -> None:
 
 
 def test_shares_of_random_labels_are_told_in_times_of_true_ones(findings: Findings) -> None:
-    charts = {chart.name: chart for chart in memorization.charts(findings.results, 0.1)}
+    charts = {chart.name: chart for chart in memorization_charts.charts(findings.results, 0.1)}
     assert {"memorize-plain", "loss-plain", "memorize-error", "memorize-time"} == set(charts)
     assert "from 1.9 % at 0 % random labels to 90.0 % at 100 %" in charts["memorize-error"].takeaway
     assert "2.90 times as many epochs" in charts["memorize-time"].takeaway
@@ -129,7 +129,7 @@ def test_a_double_descent_is_told_where_it_is_more_than_sampling(findings: Findi
         ([0.5, 0.20, 0.21, 0.1], "no rise and second fall"),
         ([0.5, 0.2, 0.5, 0.5], "no rise and second fall"),
     ):
-        charts = memorization.charts(widths(findings, errors), 0.1)
+        charts = memorization_charts.charts(widths(findings, errors), 0.1)
         (chart,) = (chart for chart in charts if chart.name == "width-test")
         assert told in chart.takeaway, errors
 
@@ -147,7 +147,7 @@ def test_widths_that_fit_are_told_as_from_one_on_only_if_no_larger_one_does_not(
             run | {"fitted_epoch": epoch}
             for run, epoch in zip(results.memorize, epochs, strict=True)
         ]
-        charts = memorization.charts(replace(results, memorize=runs), 0.1)
+        charts = memorization_charts.charts(replace(results, memorize=runs), 0.1)
         (chart,) = (chart for chart in charts if chart.name == "width-train")
         assert told in chart.takeaway, epochs
 

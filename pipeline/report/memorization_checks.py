@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from attacks.diagnosis.flags import FAIL, PASS, WARN
 
 from . import wording
 from .check import Check, Finding
+from .memorization import Run, tested
 from .results import Results
 from .sentences import regularizers
-from .statistics import accuracy
 
-Run = dict[str, Any]
 FITTED = 0.99
 ERRORS = 3.0
 """Standard errors that chance is granted."""
@@ -64,8 +62,7 @@ def _each(runs: Iterable[Run], test: Callable[[Run], tuple[str, str]]) -> list[F
 def _chance(run: Run) -> tuple[str, str]:
     chance = 1 / run["classes"]
     away = (run["test_acc"] - chance) / _error(chance, run["n_test"])
-    tested = accuracy(round(run["test_acc"] * run["n_test"]), run["n_test"])
-    told = f"{wording.accuracy(tested)}, {wording.signed(away)} standard errors"
+    told = f"{wording.accuracy(tested(run))}, {wording.signed(away)} standard errors"
     return (PASS if abs(away) <= ERRORS else WARN), told
 
 

@@ -6,8 +6,8 @@ import math
 
 from . import wording
 from .measures import Measure, NoiseMeasure
+from .memorization import tested
 from .results import Results
-from .statistics import accuracy
 from .table import Cell, Table, accuracy_cell
 
 # From this multiple on noise must be clearly larger than the attack; below it, they are alike.
@@ -130,7 +130,7 @@ def _memory_sentence(results: Results) -> str | None:
     if not runs:
         return None
     run = max(runs, key=lambda r: r["fraction"])
-    tested = accuracy(round(run["test_acc"] * run["n_test"]), run["n_test"])
+    right = tested(run)
     chance = 1 / run["classes"]
     labels = (
         "labels drawn at random"
@@ -140,9 +140,9 @@ def _memory_sentence(results: Results) -> str | None:
     how = "fits" if run["fitted_epoch"] is not None else "reaches"
     relation = (
         "no better than chance"
-        if tested.low <= chance <= tested.high
+        if right.low <= chance <= right.high
         else "above chance"
-        if tested.low > chance
+        if right.low > chance
         else "below chance"
     )
     return (

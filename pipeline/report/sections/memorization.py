@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import memorization, wording
+from .. import memorization, memorization_charts, wording
 from ..section import Findings, Section
 
 
@@ -11,7 +11,7 @@ def section(findings: Findings) -> Section | None:
     results = findings.results
     if not results.memorize:
         return None
-    charts = memorization.charts(results, findings.chance)
+    charts = memorization_charts.charts(results, findings.chance)
     return Section(
         name="memorization",
         short="Memorization",
