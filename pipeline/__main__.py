@@ -41,9 +41,8 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...], str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it went well, 1 if a gate says no, 2 if there is something to mend.
-
-    `check` also answers 3, where its question is left open, and 4, where it failed itself.
+    """Run one command; 0 if it went well, 1 if a gate says no, 2 if there is something to mend, 4
+    if it fell over something that nobody foresaw. `check` answers 3 where its question is open.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -57,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except Exception:  # Python would end with 1, which is a gate's answer
+        traceback.print_exc()
+        return 4
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,13 +99,7 @@ def _run(options: argparse.Namespace) -> int:
         question = asked(options)  # what is wrong with it is told before torch is there
         from . import check
 
-        try:
-            return check.run(question, options.eps)
-        except (UserError, KeyboardInterrupt):
-            raise
-        except Exception:  # Python would end with 1, which says: refuted
-            traceback.print_exc()
-            return 4
+        return check.run(question, options.eps)
     if options.command == "experiment":
         from .experiment import create
 

@@ -124,7 +124,7 @@ def test_a_gain_does_not_close_the_gate(folder: Path) -> None:
     assert "Better: hard" in (folder / "base/reports/compare.md").read_text()
 
 
-def test_the_command_answers_0_1_or_2(
+def test_the_command_answers_by_exit_code(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
@@ -140,6 +140,9 @@ def test_the_command_answers_0_1_or_2(
     ):
         assert main([*command, base]) == 2
         assert told in capsys.readouterr().err
+    monkeypatch.setattr(compare, "run", lambda *_, **__: 1 // 0)
+    assert main([*command, "base"]) == 4  # 1 would say that a network got worse
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_copies_of_artifacts_or_of_reports_alone_say_the_same(folder: Path) -> None:
