@@ -29,7 +29,7 @@ def checks(results: Results) -> list[Check]:
         Check(
             LEAKED.question,
             LEAKED.formula,
-            [Finding(results.data.name, leaked.status, leaked.value)] * bool(results.trained),
+            [Finding(results.data.name, leaked.status, leaked.value)] if results.trained else [],
         ),
         Check(
             "Was the epoch chosen without the test images?",

@@ -85,7 +85,7 @@ def _takeaway(shares: dict[tuple[str, str], Accuracy | None], found: list[Measur
         else "They broke no image that a network's own attacks had not broken at the same ε."
     )
     if not known:
-        return "No network left a witness to be tried on another."
+        return "No witness of one network was of an image that another one reads rightly."
     most = max(known, key=lambda pair: known[pair].value)
     least = min(known, key=lambda pair: known[pair].value)
     return (
