@@ -37,7 +37,7 @@ FACTOR = {
 }
 # An untargeted loss need not head for the nearest boundary; one of the targets does.
 SETTINGS = {
-    "square": {"queries": 3000},
+    "square": {"queries": 3000, "restarts": 2},  # in L1, one run in a hundred gets stuck
     "pgd": {"targets": 9},
     "apgd": {"targets": 9},
     "apgd_l1": {"targets": 9},
@@ -232,6 +232,6 @@ def test_the_settings_of_every_attack_are_readable_without_running_it() -> None:
     for name, entry in ENTRIES.items():
         settings = registry.settings(entry)
         function = load(entry)
-        assert set(settings) == set(function.__kwdefaults__) - {"start", "closest", "seed"}, name
+        assert set(settings) == set(function.__kwdefaults__) - {"start", "closest", "reach", "seed"}, name
         for key, setting in settings.items():
             assert setting.default == function.__kwdefaults__[key]

@@ -67,7 +67,7 @@ def test_witnesses_keep_their_parameters_within_eps(made, suite: str) -> None:
 def test_verify_renders_the_witnesses_again(made, capsys) -> None:
     place, config = made
     verify.run(place, config)
-    assert capsys.readouterr().out.count("all hold") == 2 * len(SUITES)
+    assert capsys.readouterr().out.count("all hold") == 3 * len(SUITES)
     path = place.attack("plain", "moved") / "witnesses.npz"
     good = read_npz(path)
     for name, value in (("theta", good["theta"] * 20), ("x_adv", good["x_adv"] * 0.9)):
