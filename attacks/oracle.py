@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from .generators import kept
 from .precision import ieee
 
-# Of small networks a CPU takes images in such passes as fast as in larger ones, and wastes less
-# where few images are left. A GPU wants hundreds.
-SLOTS = 64
+# A compromise for a CPU: the smallest networks want more, as each pass costs its Python, and larger
+# ones fewer, which waste less where few images are left (docs/attacks.md). A GPU wants hundreds.
+SLOTS = 128
 
 Losses = Callable[..., Tensor]
 Rank = Callable[[Tensor, Tensor], Tensor]
