@@ -232,6 +232,11 @@ def test_the_settings_of_every_attack_are_readable_without_running_it() -> None:
     for name, entry in ENTRIES.items():
         settings = registry.settings(entry)
         function = load(entry)
-        assert set(settings) == set(function.__kwdefaults__) - {"start", "closest", "reach", "seed"}, name
+        assert set(settings) == set(function.__kwdefaults__) - {
+            "start",
+            "closest",
+            "reach",
+            "seed",
+        }, name
         for key, setting in settings.items():
             assert setting.default == function.__kwdefaults__[key]
