@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .base.data_sets import held_out
 from .base.splits import Part, Split, shuffled
 from .base.store import Place, write_npz
 from .sources.published import LOADERS
@@ -87,7 +88,7 @@ def _hold_out(
     values, counts = np.unique(labels[order], return_counts=True)
     quota = np.floor(counts * fraction).astype(int)
     # The rounding is given to the classes that lost most by it.
-    missing = int(np.ceil(len(numbers) * fraction - 1e-9)) - quota.sum()
+    missing = held_out(len(numbers), fraction) - quota.sum()
     quota[np.argsort(quota - counts * fraction, kind="stable")[:missing]] += 1
     held = np.concatenate(
         [order[labels[order] == value][:n] for value, n in zip(values, quota, strict=True)]

@@ -28,11 +28,10 @@ from attacks.views.levels import Levels
 from attacks.views.targeted import Targeted
 from models.front import fronted
 
-from .base.callables import told
-from .base.consistency import budget
 from .base.device import choose_device
-from .base.errors import UserError
+from .base.errors import UserError, told
 from .base.own import give_weights
+from .base.raw import budget
 from .base.store import write_bytes
 from .report.images import magnified, png
 from .sources.given import sized

@@ -252,7 +252,7 @@ def test_budgets_and_samples_end_where_the_data_set_does(check) -> None:
 
 
 def test_the_sizes_that_are_checked_are_those_of_the_split() -> None:
-    from pipeline.base.consistency import PUBLISHED, held_out
+    from pipeline.base.data_sets import PUBLISHED, held_out
     from pipeline.data import load_source, split
 
     source = load_source("digits", None)

@@ -14,8 +14,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from .consistency import unknown
-from .errors import UserError
+from .errors import UserError, told, unknown
 from .packages import OURS, ROOT
 
 
@@ -131,8 +130,3 @@ def load_callable(name: str, key: str) -> Callable[..., Any]:
         raise UserError(f"{key}: {name} is {type(found).__name__}, nothing to call")
     made: Callable[..., Any] = found
     return made
-
-
-def told(error: Exception) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}".rstrip(": ")

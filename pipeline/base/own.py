@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from models.front import fronted
 
-from .callables import load_callable, told
-from .errors import UserError
+from .callables import load_callable
+from .errors import UserError, told
 from .generators import own_generators
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..base.consistency import budget
+from ..base.raw import budget
 from . import wording
 from .measures import Measure
 from .results import Results

@@ -15,8 +15,8 @@ import numpy as np
 
 from models.front import cropped_to, middle, resized_to
 
-from ..base.callables import load_callable, told
-from ..base.errors import UserError
+from ..base.callables import load_callable
+from ..base.errors import UserError, told
 from ..base.progress import progress
 from .image_folder import EIGHT_BIT, GREY, UNREADABLE, images_by_class, unreadable
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from attacks.threat import ThreatModel
 
-from ..base.augmentation_errors import augmentation_errors
+from ..base.consistency.augmentation import augmentation_errors
 from ..base.errors import UserError
 from ..base.generators import generator_states, own_generators, set_generator_states
 from ..base.progress import Progress, progress

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError
 
-from ..consistency import cross_errors, listed, merged, recipe_layers
-from ..errors import UserError
+from ..consistency import cross_errors
+from ..errors import UserError, listed
+from ..layers import merged, recipe_layers
 from .memorize import Corruption, Memorize
 from .messages import sentence
 from .own import Own, own_entries, own_errors

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from ..consistency import unknown
+from ..errors import unknown
 
 # Parts of pydantic's locations that are not in the file.
 INTERNAL = ("[key]", "[scheme]", "[ranges]", "str", "list[dict[str,any]]")

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from ..callables import callable_errors, hidden_imports
-from ..consistency import budget, unknown
+from ..errors import unknown
+from ..raw import budget, mapping
 from ..watched import code_files
 from .types import Eps, Strict
 
@@ -114,7 +115,7 @@ def own_of(entry: dict[str, Any]) -> Own | None:
 
 def own_errors(raw: dict[str, Any]) -> list[str]:
     """What an own model asks of the other parts of a raw params.yaml, and they do not have."""
-    suites, memorize = raw.get("suites"), raw.get("memorize")
+    suites = raw.get("suites")
     errors = []
     for name, entry in own_entries(raw).items():
         if isinstance(suites, dict):
@@ -122,15 +123,14 @@ def own_errors(raw: dict[str, Any]) -> list[str]:
     return errors + [
         f"memorize.networks.{name}.model: a model of your own is not trained here, and so fits "
         "nothing; say by architecture and the rest of a recipe what is to be trained"
-        for name in own_entries(memorize if isinstance(memorize, dict) else {})
+        for name in own_entries(mapping(raw, "memorize"))
     ]
 
 
 def own_entries(section: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The entries of a raw section's `networks` that are the user's own models."""
-    networks = section.get("networks")
-    found = networks.items() if isinstance(networks, dict) else ()
-    return {name: each for name, each in found if isinstance(each, dict) and "model" in each}
+    networks = mapping(section, "networks")
+    return {name: networks[name] for name in networks if "model" in mapping(networks, name)}
 
 
 def _claim_errors(key: str, claim: Any, suites: dict[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """How a network is trained: `recipe`, and what a network overrides of it.
 
-What fits together and what does not is told by `pipeline.base.recipe_errors`.
+What fits together and what does not is told by `pipeline.base.consistency.recipes`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _rising(shares: list[float]) -> list[float]:
 
 
 class Adversarial(Strict):
-    """What belongs to one method alone is missing elsewhere: see `adversarial_errors`."""
+    """What belongs to one method alone is missing elsewhere: see `consistency.adversarial`."""
 
     method: Literal["pgd", "fgsm", "trades"] = "pgd"
     norm: Literal["linf", "l2"]

@@ -19,7 +19,8 @@ from pydantic import (
 
 from attacks import registry
 
-from ..consistency import budget, unknown
+from ..errors import unknown
+from ..raw import budget
 
 NAME = re.compile(r"[a-z0-9_]+")
 
