@@ -42,6 +42,17 @@ def a_list():
 
 def features():
     return nn.Flatten(0)
+
+
+class Squeezed(nn.Module):
+    def __init__(self, dimensions):
+        super().__init__()
+        self.dimensions, self.last = dimensions, nn.Linear(1, 3)
+
+    def forward(self, x):
+        pooled = x.mean((2, 3), keepdim=True).squeeze().unsqueeze(-1)
+        assert pooled.dim() >= self.dimensions, "a batch is missing"
+        return self.last(pooled)
 """
 
 
@@ -164,6 +175,14 @@ def test_a_photo_is_resized_as_torchvision_does_it() -> None:
         ({"model": "mine_net:a_list"}, "returns list, not a torch.nn.Module"),
         ({"model": "mine_net:nn"}, "nothing to call"),
         ({"model": "mine_net:features", "weights": None}, "one tensor of logits"),
+        (
+            {"model": "mine_net:Squeezed", "weights": None, "args": {"dimensions": 1}},
+            r"logits \(1, 3\) for one image alone, returns \(3,\); look for a squeeze",
+        ),
+        (
+            {"model": "mine_net:Squeezed", "weights": None, "args": {"dimensions": 2}},
+            "does not take one image of 1x8x8 alone, though it takes two .* a batch is missing",
+        ),
         ({"crop": 20}, "networks.mine.crop: 20x20 pixels cannot be cut out of 8x8"),
         ({"normalize": {"mean": [0.1] * 3, "std": [1.0] * 3}}, "3 means and deviations"),
         ({"classes": {"a": 0, "b": 1}}, "networks.mine.classes: no output is given for c"),
@@ -253,6 +272,7 @@ def test_a_changed_file_is_seen_and_python_s_leavings_are_not(mine) -> None:
     before = watched(asked)
     assert set(before) == {"mine_net", "parts/block.py", "w.pt"}
     Path("parts/__pycache__/block.pyc").write_bytes(b"1")
+    Path("parts/block.pyc").write_bytes(b"1")
     assert watched(asked) == before
     Path("parts/block.py").write_text("a = 2\n")
     Path("mine_net.py").write_text(SOURCE + "\n")

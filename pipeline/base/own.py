@@ -169,19 +169,34 @@ def _outputs(network: nn.Module, front: Mapping[str, Any], shape: Sequence[int],
         whole = fronted(network, (height, width), **front).eval()
     except ValueError as error:
         raise UserError(f"{key}.crop: {error}") from None
-    try:
-        with torch.no_grad():
-            answer = whole(torch.full((2, *shape), 0.5))
-    except Exception as error:
-        reaches = [shape[0], *_reaching(whole, height, width)]
-        raise UserError(
-            f"{key}.model: does not take images of {'x'.join(map(str, reaches))} "
-            f"(channels, height, width): {told(error)}"
-        ) from error
+    answer = _answered(whole, shape, 2, key)
     if not isinstance(answer, Tensor) or answer.dim() != 2 or len(answer) != 2:
         shown = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
         raise UserError(f"{key}.model: must return one tensor of logits (N, K), returns {shown}")
-    return answer.shape[1]
+    outputs = answer.shape[1]
+    alone = _answered(whole, shape, 1, key)
+    if not isinstance(alone, Tensor) or alone.shape != (1, outputs):
+        shown = tuple(alone.shape) if isinstance(alone, Tensor) else type(alone).__name__
+        raise UserError(
+            f"{key}.model: must return logits (1, {outputs}) for one image alone, returns {shown}; "
+            "look for a squeeze() without a dimension"
+        )
+    return outputs
+
+
+def _answered(whole: nn.Module, shape: Sequence[int], images: int, key: str) -> Any:
+    """What the model returns for so many grey images; UserError if it takes none of that shape."""
+    try:
+        with torch.no_grad():
+            return whole(torch.full((images, *shape), 0.5))
+    except Exception as error:
+        reaches = "x".join(map(str, [shape[0], *_reaching(whole, *shape[1:])]))
+        what = f"images of {reaches}"
+        if images == 1:
+            what = f"one image of {reaches} alone, though it takes two"
+        raise UserError(
+            f"{key}.model: does not take {what} (channels, height, width): {told(error)}"
+        ) from error
 
 
 def _reaching(whole: nn.Module, height: int, width: int) -> tuple[int, int]:

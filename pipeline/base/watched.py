@@ -37,13 +37,17 @@ def started_from(recipe: Recipe) -> dict[str, str]:
     return {recipe.weights: _sha256(Path(recipe.weights))}
 
 
-def code_files(paths: Iterable[str]) -> list[Path]:
+def code_files(paths: Iterable[str | Path]) -> list[Path]:
     """Files as they are, and of folders everything below them but what Python leaves there."""
     found = []
     for path in map(Path, paths):
         below = path.rglob("*") if path.is_dir() else [path]
-        found += [each for each in below if each.is_file() and "__pycache__" not in each.parts]
+        found += [each for each in below if each.is_file() and not _is_cache(each)]
     return sorted(found)
+
+
+def _is_cache(path: Path) -> bool:
+    return "__pycache__" in path.parts or path.suffix == ".pyc"
 
 
 def _sha256(path: Path) -> str:
