@@ -39,7 +39,7 @@ repro: known-experiment $(VENV)/.ready without-git ## Run what has changed, then
 	@$(BIN)/python -m pipeline index
 
 look: $(VENV)/.ready ## One network, one picture, in half a minute; or IMAGE=photo.jpg TO=broccoli
-	@$(BIN)/python -m pipeline look --params $(PARAMS) \
+	@$(BIN)/python -m pipeline look \
 		$(if $(IMAGE),--image "$(IMAGE)") $(if $(TO),--to "$(TO)") \
 		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(EPS),--eps "$(EPS)")
 
@@ -67,8 +67,9 @@ test: $(VENV)/.ready ## Check style, types and behaviour
 	@test ! -x $(PEERS)/bin/python \
 		|| OMP_NUM_THREADS=1 $(PEERS)/bin/python -m pytest tests/test_peers.py
 
-clean: ## Remove caches and unfinished work; results and data stay
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache build dist epsball.egg-info .work experiments/*/.work
+clean: ## Remove caches, unfinished work and seeds kept apart; results and data stay
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache build dist epsball.egg-info
+	@rm -rf .work experiments/*/.work .kept experiments/*/.kept
 	@find attacks models pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv: $(VENV)/.ready ## Install everything into .venv (the others do so by themselves)

@@ -87,8 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("index", help="write the page that lists all experiments")
     text = "check a model of your own: needs neither DVC nor params.yaml"
     check_arguments(commands.add_parser("check", help=text, description=text))
-    sub = command("look", "show one image that breaks a network: a digit, or your own photo")
-    look_arguments(sub)
+    text = "show one image that breaks a network: a digit, or your own photo"
+    look_arguments(commands.add_parser("look", help=text, description=text))
     return parser
 
 
@@ -136,8 +136,9 @@ def _run(options: argparse.Namespace) -> int:
         known = getattr(config.memorize if module == "memorize" else config, f"{kind}s")
         if name not in known:
             raise UserError(f"{options.params}: no {kind} {name!r}; there are {', '.join(known)}")
-    if options.command == "train":
-        _warn(options.params, config, options.network)
+    if options.command in ("train", "memorize"):
+        section = "networks" if options.command == "train" else "memorize.networks"
+        _warn(options.params, config, f"{section}.{options.network}")
     importlib.import_module(f".{module}", __package__).run(place, config, *given)
     return 0
 
@@ -159,10 +160,10 @@ def _look(options: argparse.Namespace) -> int:
     return 0
 
 
-def _warn(params: str, config: Config, network: str | None = None) -> None:
+def _warn(params: str, config: Config, only: str | None = None) -> None:
     from .base.recipe_warnings import recipe_warnings
 
-    for line in recipe_warnings(config, network):
+    for line in recipe_warnings(config, only):
         print(f"warning: {params}: {line}", file=sys.stderr)
 
 

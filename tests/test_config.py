@@ -427,6 +427,13 @@ def test_what_is_doubtful_is_said_and_done(check, own, told) -> None:
         assert part in message
 
 
+def test_networks_that_memorize_are_warned_of_too_by_themselves(check) -> None:
+    code, message = check(_memorizer(augmentation="light", flip=True))
+    assert code == 0
+    (line,) = message.splitlines()
+    assert line.startswith("warning: ") and "memorize.networks.heart.flip: digits" in line
+
+
 def test_the_page_on_training_has_every_key_and_examples_that_are_well(tmp_path, capsys) -> None:
     page = (ROOT / "docs" / "training.md").read_text()
     for name in {*Recipe.model_fields, *Augmentation.model_fields, *Adversarial.model_fields}:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pipeline import attack, data, measure, noise, train, transfer, verify
+from pipeline import attack, data, measure, noise, per_seed, train, transfer, verify
 from pipeline.base.config import Config, load
 from pipeline.base.errors import UserError
 from pipeline.base.kept import kept_pieces
@@ -136,6 +137,23 @@ def test_a_killed_training_loses_no_finished_seed_and_force_trains_all(
     assert len(fits.calls) == 4
     assert trained(place, "plain") == {3: ""}
     assert not (place.network("plain") / "seed-3").exists()
+
+
+def test_what_an_attack_in_custom_reads_decides_over_what_was_kept(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of kept verdicts follows from every file below custom/, but from no cache."""
+    root = Path(per_seed.__file__).parent.parent
+    for name in ("pipeline", "attacks", "models", "custom"):
+        shutil.copytree(root / name, tmp_path / name)
+    monkeypatch.setattr(per_seed, "__file__", str(tmp_path / "pipeline" / "per_seed.py"))
+    weights = place.network("plain") / "network.pt"
+    keys = [per_seed.result_key(place, weights)]
+    for name in ("__pycache__/mine.pyc", "patch.npy"):
+        (tmp_path / "custom" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "custom" / name).write_bytes(b"1")
+        keys.append(per_seed.result_key(place, weights))
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_a_piece_is_made_once_for_its_key(tmp_path: Path) -> None:

@@ -12,15 +12,25 @@ WRITTEN = ("digits", "mnist", "svhn")
 """Data sets of digits: mirrored, most of them are nothing, and a 2 may become a 5."""
 
 
-def recipe_warnings(config: Config, network: str | None = None) -> list[str]:
-    """One line for each doubtful setting, of one network or of all."""
-    names = [network] if network else list(config.networks)
-    names = [name for name in names if "model" not in config.networks[name]]
-    defaults = config.recipe.model_dump(mode="json")
+def recipe_warnings(config: Config, only: str | None = None) -> list[str]:
+    """One line for each doubtful setting of networks that are trained, those of `memorize` too.
+
+    Args:
+        only: the key of one network, such as `networks.plain`; all if not given.
+    """
+    recipes = {
+        f"networks.{name}": config.recipe_of(name)
+        for name, entry in config.networks.items()
+        if "model" not in entry
+    }
+    recipes |= {
+        f"memorize.networks.{name}": config.memorizing(name) for name in config.memorize.networks
+    }
     return [
-        f"networks.{name}.{line}"
-        for name in names
-        for line in _doubts(defaults | config.networks[name], config.data.name)
+        f"{key}.{line}"
+        for key, recipe in recipes.items()
+        if only in (None, key)
+        for line in _doubts(recipe.model_dump(mode="json"), config.data.name)
     ]
 
 
