@@ -27,7 +27,7 @@ import networks
 from pipeline import attack
 from pipeline.base.config import load as load_config
 from pipeline.base.store import write_text
-from pipeline.measure import load_images
+from pipeline.judging.images import load_images
 
 LIMIT = 500
 # One of each kind of attack, with all the state that it keeps.

@@ -27,7 +27,7 @@ from pipeline.base.networks import load_network
 from pipeline.base.seeds import SEEDS
 from pipeline.base.splits import load_split
 from pipeline.base.store import Place, fingerprint, write_text
-from pipeline.measure import subset
+from pipeline.judging.images import subset
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAINED = ROOT / "benchmarks" / "trained"

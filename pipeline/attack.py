@@ -6,17 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from attacks.registry import gradient_free, resolve
 
-from .base.errors import UserError
-from .base.store import Place, replace_folder, write_json, write_npz
+from .base.store import Place, replace_folder, write_npz
 from .diagnosis import Diagnosis
 from .gallery import broken_examples, fooling_images
-from .measure import Cascade, load_images, measure, on_levels, run_record
-from .per_seed import judge_each_seed
-from .witnesses import check_witnesses
+from .judging.images import load_images, on_levels
+from .judging.measure import Cascade, measure
+from .judging.per_seed import judge_each_seed
+from .judging.record import run_record, write_results
+from .judging.witnesses import require_witnesses
 
 if TYPE_CHECKING:
     from .base.config import Config
@@ -66,26 +65,13 @@ def _attack(
     diagnosis.run()
     cascade = Cascade(attackers, chosen.eps)
     measured = measure(place, label, attacked, [cascade], chosen.norm, seed, key)
-    names = np.array([attacker.label for attacker in attackers])
-    about = {"attack_names": names, "norm": np.array(chosen.norm)}
-    witnesses = measured.witnesses | about
-    refuted = check_witnesses(images, witnesses)
-    if refuted:
-        raise UserError(f"{label}: witnesses do not hold: {refuted[:5]}")
+    require_witnesses(label, images, measured, chosen.norm)
     record = run_record(
         attacked, measured, attackers, seed, network=network, suite=suite, norm=chosen.norm
     )
+    record["witnesses"] = len(measured.witnesses["index"])
     with replace_folder(target) as folder:
-        write_npz(
-            folder / "verdicts.npz",
-            **measured.rows,
-            **about,
-            suite=np.array(suite),
-            network=np.array(network),
-            eps_grid=np.array(chosen.eps),
-            shape=np.array(images.x.shape[1:]),
-        )
-        write_npz(folder / "witnesses.npz", **witnesses)
+        write_results(folder, images, measured, attackers, chosen.eps, record)
         diagnosis.write(folder, measured)
         if not part:
             shown = broken_examples(images, measured, chosen.norm, seed)
@@ -93,7 +79,6 @@ def _attack(
             if images.info["gradients"]:  # which lead to what is made up
                 fooling = fooling_images(images, images.info["classes"], seed)
                 write_npz(folder / "fooling.npz", **fooling)
-        write_json(folder / "run.json", record | {"witnesses": len(witnesses["index"])})
     if measured.disputed:
         print(f"{measured.disputed} images were broken in {evaluation.precision} alone")
     diagnosis.discard()

@@ -23,7 +23,7 @@ from .base.store import Place, read_json, write_json, write_npz
 from .base.taken import take_in
 from .base.watched import watched
 from .data import checksum
-from .measure import load_images, subset
+from .judging.images import load_images, subset
 from .report import results, wording
 from .report.measures import measure
 from .report.own import NOT_REFUTED, REFUTED, UNDECIDED, judge

@@ -21,7 +21,8 @@ from attacks.registry import L_NORMS, Attacker
 
 from .base.errors import UserError
 from .base.store import Place, fingerprint, read_npz, write_json, write_npz
-from .measure import Cascade, Images, Measured, measure, subset
+from .judging.images import Images, subset
+from .judging.measure import Cascade, Measured, measure
 
 if TYPE_CHECKING:
     from .base.config import Evaluation, Suite

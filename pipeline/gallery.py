@@ -11,7 +11,8 @@ from attacks.beyond.fooling import fool
 from attacks.geometry import threat_of
 from attacks.registry import NOISE, load
 
-from .measure import Images, Measured
+from .judging.images import Images
+from .judging.measure import Measured
 
 SHOWN = 12
 FOOLED = 4  # classes; each from noise and from a blank
@@ -29,8 +30,7 @@ def broken_examples(
     """
     found = measured.witnesses
     order = _one_of_each(found["label"])
-    position = {int(key): row for row, key in enumerate(images.keys.tolist())}
-    rows = [position[int(found["index"][place])] for place in order]
+    rows = [images.position[int(found["index"][place])] for place in order]
     x, y, keys = images.x[rows], images.y[rows], images.keys[rows]
     x_adv = torch.from_numpy(found["x_adv"][order]).to(x)
     kind = next(name for name in ("corners", "surface", "random") if norm in NOISE[name].norms)

@@ -10,15 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from attacks.registry import NOISE, Attacker
 
-from .base.errors import UserError
-from .base.store import Place, replace_folder, write_json, write_npz
-from .measure import Cascade, load_images, measure, run_record
-from .per_seed import judge_each_seed
-from .witnesses import check_witnesses
+from .base.store import Place, replace_folder
+from .judging.images import load_images
+from .judging.measure import Cascade, measure
+from .judging.per_seed import judge_each_seed
+from .judging.record import run_record, write_results
+from .judging.witnesses import require_witnesses
 
 if TYPE_CHECKING:
     from .base.config import Config
@@ -75,25 +74,8 @@ def _noise(
         attackers += [one, many]
     images = load_images(place, config.evaluation, network, part)
     measured = measure(place, label, images, cascades, norm, seed, key)
-    names = np.array([attacker.label for attacker in attackers])
-    witnesses = measured.witnesses | {"attack_names": names, "norm": np.array(norm)}
-    refuted = check_witnesses(images, witnesses)
-    if refuted:
-        raise UserError(f"{label}: witnesses do not hold: {refuted[:5]}")
+    require_witnesses(label, images, measured, norm)
+    record = run_record(images, measured, attackers, seed, network=network, suite=suite, norm=norm)
     with replace_folder(target) as folder:
-        write_npz(
-            folder / "verdicts.npz",
-            **measured.rows,
-            attack_names=names,
-            norm=np.array(norm),
-            suite=np.array(suite),
-            network=np.array(network),
-            eps_grid=np.array(grid),
-            shape=np.array(images.x.shape[1:]),
-        )
-        write_npz(folder / "witnesses.npz", **witnesses)
-        write_json(
-            folder / "run.json",
-            run_record(images, measured, attackers, seed, network=network, suite=suite, norm=norm),
-        )
+        write_results(folder, images, measured, attackers, grid, record)
     measured.discard()

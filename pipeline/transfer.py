@@ -21,7 +21,8 @@ from .base.errors import UserError
 from .base.progress import progress
 from .base.seeds import target_name, trained
 from .base.store import Place, read_npz, write_npz
-from .measure import PART, Images, load_images
+from .judging.images import Images, load_images
+from .judging.measure import PART
 
 if TYPE_CHECKING:
     from .base.config import Config
@@ -116,12 +117,11 @@ def tried(images: Images, witnesses: Mapping[str, np.ndarray]) -> dict[str, np.n
     """The verdicts of one network on the witnesses of another, each at its own ε."""
     norm = str(witnesses["norm"])
     answer = witnesses["theta" if norm in TRANSFORMATIONS else "x_adv"]
-    position = {int(key): row for row, key in enumerate(images.keys.tolist())}
     index = witnesses["index"]
     columns: dict[str, list[np.ndarray]] = {"outcome": [], "adv_pred": [], "distance": []}
     for begin in range(0, len(index), PART):
         part = slice(begin, begin + PART)
-        rows = [position[int(key)] for key in index[part]]
+        rows = [images.position[int(key)] for key in index[part]]
         judged = judge(
             images.oracle,
             images.x[rows],

@@ -14,8 +14,8 @@ from . import transfer
 from .base.errors import UserError
 from .base.seeds import trained
 from .base.store import Place, read_npz
-from .measure import Images, load_images
-from .witnesses import check_witnesses
+from .judging.images import Images, load_images
+from .judging.witnesses import check_witnesses
 
 if TYPE_CHECKING:
     from .base.config import Config

@@ -64,7 +64,7 @@ class Project:
     def _mark(self) -> None:
         """Let long work leave traces of being in its middle, and take its time when it is to be
         killed: a checkpoint after each epoch, a piece after every twenty images, the tables."""
-        training, pieces = "pipeline/training/checkpoint.py", "pipeline/measure.py"
+        training, pieces = "pipeline/training/checkpoint.py", "pipeline/judging/measure.py"
         self.rewrite(training, "SECONDS_BETWEEN_SAVES = 20.0", "SECONDS_BETWEEN_SAVES = 0.0")
         self.rewrite(pieces, "PART = 500", "PART = 20")
         for file, line, seconds in (

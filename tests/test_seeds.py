@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import attack, data, measure, noise, per_seed, train, transfer, verify
+from pipeline import attack, data, noise, train, transfer, verify
 from pipeline.base.config import Config, load
 from pipeline.base.errors import UserError
 from pipeline.base.kept import kept_pieces
 from pipeline.base.seeds import trained
 from pipeline.base.store import Place, read_json, read_npz, write_npz
+from pipeline.judging import measure, per_seed
 from test_stages import declared, tiny
 
 
@@ -143,10 +144,9 @@ def test_what_an_attack_in_custom_reads_decides_over_what_was_kept(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The key of kept verdicts follows from every file below custom/, but from no cache."""
-    root = Path(per_seed.__file__).parent.parent
     for name in ("pipeline", "attacks", "models", "custom"):
-        shutil.copytree(root / name, tmp_path / name)
-    monkeypatch.setattr(per_seed, "__file__", str(tmp_path / "pipeline" / "per_seed.py"))
+        shutil.copytree(per_seed.ROOT / name, tmp_path / name)
+    monkeypatch.setattr(per_seed, "ROOT", tmp_path)
     weights = place.network("plain") / "network.pt"
     keys = [per_seed.result_key(place, weights)]
     for name in ("__pycache__/mine.pyc", "patch.npy"):

@@ -13,12 +13,14 @@ import torch
 import yaml
 
 from attacks.registry import resolve
-from pipeline import attack, data, measure, memorize, noise, report, train, transfer, verify, watch
+from pipeline import attack, data, memorize, noise, report, train, transfer, verify, watch
 from pipeline.base.config import Config, load
 from pipeline.base.errors import UserError
 from pipeline.base.networks import load_network
 from pipeline.base.store import Place, read_json, read_npz, write_npz
-from pipeline.witnesses import check_witnesses
+from pipeline.judging import images as judged
+from pipeline.judging import measure
+from pipeline.judging.witnesses import check_witnesses
 
 ROOT = Path(__file__).parent.parent
 
@@ -179,11 +181,11 @@ def test_a_network_that_answers_at_random_is_judged_by_majority(
         network, info = load_network(path)
         return Noisy(network) if path.parent.name == "plain" else network, info
 
-    monkeypatch.setattr(measure, "load_network", load)
+    monkeypatch.setattr(judged, "load_network", load)
     place, config = grid
     evaluation = config.evaluation.model_copy(update={"samples": 12, "draws": 6, "diagnosis": 0})
     drawn = config.model_copy(update={"evaluation": evaluation})
-    images = {name: measure.load_images(place, evaluation, name) for name in drawn.networks}
+    images = {name: judged.load_images(place, evaluation, name) for name in drawn.networks}
     assert {name: found.oracle.draws for name, found in images.items()} == {
         "plain": 6,
         "hard": None,
@@ -250,8 +252,6 @@ def test_more_samples_than_images_is_told(grid: tuple[Place, Config]) -> None:
 
 def test_an_interrupted_attack_goes_on_from_its_finished_parts(grid, monkeypatch) -> None:
     """Killed in its second part and restarted: the first is kept, and the result is the same."""
-    from pipeline import measure
-
     place, config = grid
     config = _with_evaluation(config, diagnosis=0)
     whole = read_npz(place.attack("plain", "linf") / "verdicts.npz")
@@ -280,8 +280,6 @@ def test_an_interrupted_attack_goes_on_from_its_finished_parts(grid, monkeypatch
 
 
 def test_the_diagnosis_of_an_interrupted_attack_is_not_run_again(grid, monkeypatch) -> None:
-    from pipeline import measure
-
     place, config = grid
     folder = place.attack("plain", "linf")
     attack.run(place, config, "plain", "linf")
@@ -309,8 +307,6 @@ def test_the_diagnosis_of_an_interrupted_attack_is_not_run_again(grid, monkeypat
 
 
 def test_the_diagnosis_of_a_stage_that_is_killed_while_it_writes_is_kept(grid, monkeypatch) -> None:
-    from pipeline import measure
-
     place, config = grid
 
     def dying(*_: Any, **__: Any) -> Any:
@@ -374,12 +370,10 @@ def _with_evaluation(config: Config, **changes: Any) -> Config:
 
 
 def test_a_model_that_returns_probabilities_is_refused(grid, monkeypatch) -> None:
-    from pipeline import measure
-
     place, config = grid
-    model, info = measure.load_network(place.network("plain") / "network.pt")
+    model, info = judged.load_network(place.network("plain") / "network.pt")
     spoiled = torch.nn.Sequential(model, torch.nn.Softmax(dim=1)).eval()
-    monkeypatch.setattr(measure, "load_network", lambda path: (spoiled, info))
+    monkeypatch.setattr(judged, "load_network", lambda path: (spoiled, info))
     before = (place.attack("plain", "linf") / "verdicts.npz").read_bytes()
     with pytest.raises(UserError, match="probabilities"):
         attack.run(place, config, "plain", "linf")

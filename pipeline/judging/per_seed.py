@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from .base.device import choose_device
-from .base.kept import kept_pieces
-from .base.seeds import trained, write_seeds
-from .base.splits import load_checksum
-from .base.store import Place, fingerprint, replace_folder
-from .base.watched import code_files
+from ..base.device import choose_device
+from ..base.kept import kept_pieces
+from ..base.packages import ROOT
+from ..base.seeds import trained, write_seeds
+from ..base.splits import load_checksum
+from ..base.store import Place, fingerprint, replace_folder
+from ..base.watched import code_files
 
 Judge = Callable[[str, str, str, Path], None]
 
@@ -48,10 +49,9 @@ def judge_each_seed(
 
 def result_key(place: Place, weights: Path, *settings: Any) -> str:
     """Fingerprint of all that the results of judging a network with these weights depend on."""
-    root = Path(__file__).parent.parent
-    code = sorted(root.glob("pipeline/*.py"))
-    for folder in ("pipeline/base", "attacks", "models"):
-        code += sorted((root / folder).rglob("*.py"))
-    code += code_files([root / "custom"])  # an attack of the user's may read files of any kind
+    code = sorted(ROOT.glob("pipeline/*.py"))
+    for folder in ("pipeline/base", "pipeline/judging", "attacks", "models"):
+        code += sorted((ROOT / folder).rglob("*.py"))
+    code += code_files([ROOT / "custom"])  # an attack of the user's may read files of any kind
     machine = (torch.__version__, choose_device().type)
     return fingerprint(load_checksum(place), weights, *settings, *machine, *code)

@@ -11,20 +11,28 @@ from attacks.geometry import threat_of
 from attacks.registry import TRANSFORMATIONS
 from attacks.verdict import BROKEN, TOLERANCE, judge
 
-from .measure import PART, Images
+from ..base.errors import UserError
+from .images import Images
+from .measure import PART, Measured
+
+
+def require_witnesses(label: str, images: Images, measured: Measured, norm: str) -> None:
+    """UserError, beginning with `label`, if a witness does not hold when it is judged again."""
+    refuted = check_witnesses(images, measured.witnesses | {"norm": np.array(norm)})
+    if refuted:
+        raise UserError(f"{label}: witnesses do not hold: {refuted[:5]}")
 
 
 def check_witnesses(images: Images, witnesses: Mapping[str, np.ndarray]) -> list[str]:
     """Judge each witness again at its eps; one sentence for each that does not hold."""
     norm = str(witnesses["norm"])
-    position = {int(key): row for row, key in enumerate(images.keys.tolist())}
     refuted = []
     index = witnesses["index"]
-    unknown = [int(key) for key in index if int(key) not in position]
+    unknown = [int(key) for key in index if int(key) not in images.position]
     if unknown:
         return [f"example {key} is not among the evaluated test images" for key in unknown]
     for eps, chosen in _by_eps(witnesses["eps"]):
-        rows = [position[int(key)] for key in index[chosen]]
+        rows = [images.position[int(key)] for key in index[chosen]]
         x, y, keys = images.x[rows], images.y[rows], images.keys[rows]
         x_adv, theta = (
             torch.from_numpy(witnesses[name][chosen]).to(images.x) for name in ("x_adv", "theta")

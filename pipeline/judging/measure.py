@@ -1,4 +1,4 @@
-"""What the attack and noise stages share: cascades run part by part, resumable, into one table.
+"""Cascades run part by part, resumable, into one table of verdicts.
 
 A large test set is attacked a part at a time, so that memory does not grow with it, and each
 finished part is kept on disk until the stage is done: a killed run starts again where it was.
@@ -11,34 +11,22 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from attacks import suite
-from attacks.check import answers_vary
-from attacks.errors import ModelError, ThreatError
-from attacks.oracle import Oracle
+from attacks.errors import ModelError
 from attacks.registry import Attacker, largest_eps
 from attacks.suite import run_suite
-from attacks.views.fast import fast
-from attacks.views.levels import Levels, check_grid
-from attacks.views.randomized import Randomized
 
-from .base.device import choose_device, describe
-from .base.errors import UserError
-from .base.networks import load_network
-from .base.progress import Progress, progress
-from .base.splits import load_split
-from .base.store import Place, read_npz, write_npz
-from .base.versions import versions
-
-if TYPE_CHECKING:
-    from .base.config import Evaluation, Suite
+from ..base.errors import UserError
+from ..base.progress import Progress, progress
+from ..base.store import Place, read_npz, write_npz
+from .images import Images
 
 PART = 500  # examples attacked, judged and saved at a time
 
@@ -64,18 +52,6 @@ TYPES = {
 
 
 @dataclass(frozen=True)
-class Images:
-    """The evaluated part of the test split, on the device, with the network's oracle."""
-
-    oracle: Oracle
-    x: torch.Tensor
-    y: torch.Tensor
-    keys: torch.Tensor
-    info: dict[str, Any]
-    device: torch.device
-
-
-@dataclass(frozen=True)
 class Measured:
     """Verdict rows of all cascades together, their witnesses, and what it took.
 
@@ -95,65 +71,6 @@ class Measured:
     def discard(self) -> None:
         """Remove what was kept for a restart; the results have been written."""
         shutil.rmtree(self.work, ignore_errors=True)
-
-
-def load_images(place: Place, evaluation: Evaluation, network: str, part: str = "") -> Images:
-    """The network, and the keyed nested subset of test images that `evaluation` asks for.
-
-    `part` is the folder of one of the network's seeds (see `base.seeds`), the first if not given.
-    """
-    split = load_split(place, "test")
-    device = choose_device()
-    model, info = load_network(place.network(network) / part / "network.pt")
-    chosen = subset(split.index, evaluation.samples, evaluation.seed)
-    x = torch.from_numpy(split.x[chosen]).to(device).float().div_(split.levels)
-    y = torch.from_numpy(split.y[chosen]).to(device)
-    keys = torch.from_numpy(split.index[chosen]).to(device)
-    slots, seed, draws = evaluation.slots, evaluation.seed, evaluation.draws
-    search = None
-    if evaluation.precision != "fp32":
-        search = fast(model.to(device), precision=evaluation.precision)
-    oracle = Oracle(model.to(device), slots=slots, search=search)
-    if draws and answers_vary(oracle, x[:slots]):
-        oracle = Randomized(oracle.model, draws, seed=seed, slots=slots, search=search)
-    return Images(oracle, x, y, keys, info | {"precision": evaluation.precision}, device)
-
-
-def on_levels(images: Images, suite: Suite, name: str) -> Images:
-    """The images as the suite `name` attacks them: perturbed in whole levels where it says so.
-
-    Raises:
-        UserError: if the images are not on these levels.
-    """
-    if suite.levels is None:
-        return images
-    try:
-        check_grid(images.x, suite.norm, suite.eps, suite.levels)
-    except ThreatError as error:
-        raise UserError(f"suites.{name}.levels: {error}") from None
-    return replace(images, oracle=Levels(images.oracle, suite.levels))
-
-
-def subset(index: np.ndarray, samples: int | None, seed: int) -> np.ndarray:
-    """Positions of a nested subset: a larger one holds every smaller one of the same seed.
-
-    Each example draws its rank from (seed, its own index), so that the choice does not depend on
-    the order of the data set.
-
-    Raises:
-        UserError: if more are asked than there are.
-    """
-    from attacks.keyed import stream
-
-    if samples is None:
-        return np.arange(len(index))
-    if samples > len(index):
-        raise UserError(
-            f"evaluation.samples: {samples} asked, but the test split has {len(index)} images; "
-            "null takes them all"
-        )
-    rank = stream(torch.from_numpy(index), seed, "subset").numpy()
-    return np.sort(np.argsort(rank, kind="stable")[:samples])
 
 
 class Cascade(NamedTuple):
@@ -307,27 +224,3 @@ def _tell(bar: Progress, begun: int, state: suite.Progress) -> None:
         eps=f"{state.low:.3g}" + (f" to {state.high:.3g}" if state.high > state.low else ""),
         broken=f"{state.broken}/{state.tried}",
     )
-
-
-def run_record(
-    images: Images, measured: Measured, attackers: Sequence[Attacker], seed: int, **named: Any
-) -> dict[str, Any]:
-    """run.json: what was run, on what, and what it cost."""
-    return named | {
-        "seconds": measured.seconds,
-        "device": describe(images.device),
-        "versions": versions(),
-        "slots": images.oracle.slots,
-        "precision": images.info["precision"],
-        "gradients": images.info["gradients"],
-        "disputed": measured.disputed,
-        "draws": images.oracle.draws,
-        "levels": images.oracle.levels,
-        "seed": seed,
-        "images": len(images.x),
-        "parameters": images.info["parameters"],
-        "forwards": int(measured.rows["forwards"].sum()),
-        "backwards": int(measured.rows["backwards"].sum()),
-        "attacks": {a.label: {"attack": a.attack, **a.settings} for a in attackers},
-        "errors": measured.errors,
-    }

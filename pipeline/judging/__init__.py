@@ -1,0 +1,1 @@
+"""How stages attack and noise judge a network: images, cascades, witnesses, what is written."""
