@@ -11,11 +11,11 @@ from torch.nn.functional import cross_entropy
 
 from attacks.threat import ThreatModel
 from pipeline.base.networks import new_network
-from pipeline.training.adversary import Adversary, perturb
+from pipeline.training.adversary import Adversary
 from pipeline.training.fit import Fitted, fit
 from pipeline.training.images import Images
-from pipeline.training.losses import loss_of
 from pipeline.training.overfitting import collapse, robustness
+from pipeline.training.perturb import perturb
 from training import CPU, made_up, recipe
 
 TRAIN, VALIDATION = made_up(150), made_up(60, seed=1)
@@ -60,7 +60,7 @@ def test_the_loss_of_trades_by_hand() -> None:
     assert adversary is not None
     x, y = Images(TRAIN, CPU).batch(slice(20))
     model.train()
-    loss, logits = adversary.loss(model, x, y, adversary.threat, loss_of(wanted), generator())
+    loss, logits = adversary.loss(model, x, y, 1.0, generator())
     assert model.training and all(p.requires_grad for p in model.parameters())
 
     clean = model(x)
@@ -85,7 +85,7 @@ def test_fgsm_takes_one_step_of_five_quarters_of_eps() -> None:
     adversary = Adversary.of(wanted)
     assert adversary is not None
     x, y = Images(TRAIN, CPU).batch(slice(20))
-    _, logits = adversary.loss(model, x, y, adversary.threat, loss_of(wanted), generator())
+    _, logits = adversary.loss(model, x, y, 1.0, generator())
     start = adversary.threat.project(
         x + 0.1 * (2 * torch.rand(x.shape, generator=generator()) - 1), x
     ).requires_grad_()

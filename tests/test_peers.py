@@ -20,7 +20,7 @@ from attacks.threat import ThreatModel, column
 from attacks.verdict import BROKEN, judge
 from benchmarks.peers import LIBRARIES, PEERS, Peer
 from networks import SmallNetwork, digits, trained
-from pipeline.training.adversary import perturb
+from pipeline.training.perturb import perturb
 
 # At this chance the images alone explain that a peer broke more of them.
 SAMPLING = 0.01

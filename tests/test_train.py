@@ -18,11 +18,11 @@ from pipeline.base.errors import UserError
 from pipeline.base.networks import load_network, new_network
 from pipeline.base.store import Place, write_npz
 from pipeline.data import load_source, split
-from pipeline.training.adversary import perturb
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.fit import Fitted, fit
 from pipeline.training.images import Images, accuracy
 from pipeline.training.optimizer import optimizer_for
+from pipeline.training.perturb import perturb
 from training import CPU, made_up, recipe
 
 TRAIN, VALIDATION = made_up(150), made_up(60, seed=1)
@@ -187,6 +187,20 @@ def test_the_adversary_leaves_batch_norm_statistics_alone() -> None:
     x, y = Images(VALIDATION, CPU).batch(slice(20))
     perturb(model, x, y, ThreatModel("linf", 0.1), 3, torch.Generator().manual_seed(0))
     assert equal(before, model.state_dict())
+
+
+def test_an_attack_that_fails_leaves_the_network_as_it_was() -> None:
+    model = torch.nn.Linear(4, 2)
+    model.bias.requires_grad_(False)
+    x = torch.rand(3, 4)
+
+    def failing(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        assert not model.training and not model.weight.requires_grad
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        perturb(model, x, x, ThreatModel("linf", 0.1), 1, torch.Generator(), loss=failing)
+    assert model.training and model.weight.requires_grad and not model.bias.requires_grad
 
 
 def test_the_training_threat_rises_over_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:

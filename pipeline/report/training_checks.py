@@ -7,6 +7,7 @@ from typing import Any
 
 from attacks.diagnosis.flags import FAIL, PASS, WARN, Sign
 
+from ..base.history import chosen_by
 from . import wording
 from .check import Check, Finding
 from .results import Results
@@ -58,20 +59,14 @@ def _selected(info: dict[str, Any]) -> tuple[str, str]:
     history, kept = info["history"], info["selected_epoch"]
     select = info["recipe"].get("select", "last")
     told = f"epoch {kept} of {len(history)}, select: {select}"
-    watched = [_watched(row) for row in history]
-    known = [value for value in watched if value is not None]
-    best = bool(known) and watched[kept - 1] == max(known)
+    values = [chosen_by(row) for row in history]
+    known = [value for value in values if value is not None]
+    best = bool(known) and values[kept - 1] == max(known)
     # Adversarial training that collapsed may keep its best epoch where the last was asked for.
     may_be_best = select == "best" or _collapse(info) is not None
     may_be_last = select == "last" or not known
     right = (best and may_be_best) or (kept == len(history) and may_be_last)
     return (PASS if right else FAIL), told
-
-
-def _watched(row: dict[str, Any]) -> float | None:
-    """What an epoch is judged by: validation images, under attack if trained so."""
-    robust = row.get("validation_robust_acc")
-    return row.get("validation_acc") if robust is None else robust
 
 
 def _collapse(info: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,31 +1,24 @@
-"""The inner maximization of adversarial training: a quick search, for training, not for verdicts.
-
-The attacks that judge a network are in `attacks`; this one shares their geometry and leaves out
-what judging needs (keyed randomness, best point on the path, counting).
-"""
+"""What adversarial training minimizes, by method, and how it is watched."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy, kl_div, log_softmax
+from torch.nn.functional import kl_div, log_softmax
 
 from attacks.threat import ThreatModel
 
 from .images import Images
-from .losses import Loss, attacked_loss_of
-from .modes import training_mode
+from .losses import Loss, attacked_loss_of, loss_of
+from .modes import attacked
+from .perturb import perturb
 
 if TYPE_CHECKING:
     from ..base.config import Recipe
 
-STEP = 2.5
-"""Steps together may cross the ball this many times over (Madry et al., 2018)."""
 SINGLE_STEP = 1.25
 """The step of FGSM, as a multiple of ε (Wong et al., 2020)."""
 PROBE_STEPS = 10
@@ -49,6 +42,7 @@ class Adversary:
     threat: ThreatModel
     steps: int
     beta: float
+    clean: Loss
     attacked: Loss
 
     @classmethod
@@ -57,43 +51,27 @@ class Adversary:
         if asked is None:
             return None
         threat = ThreatModel(asked.norm, asked.eps)
-        attacked = attacked_loss_of(recipe)
-        return cls(asked.method, threat, asked.steps or 1, asked.beta or 0.0, attacked)
+        losses = loss_of(recipe), attacked_loss_of(recipe)
+        return cls(asked.method, threat, asked.steps or 1, asked.beta or 0.0, *losses)
 
     def loss(
-        self,
-        model: nn.Module,
-        x: Tensor,
-        target: Tensor,
-        threat: ThreatModel,
-        loss: Loss,
-        generator: Generator,
+        self, model: nn.Module, x: Tensor, target: Tensor, share: float, generator: Generator
     ) -> tuple[Tensor, Tensor]:
-        """What training minimizes against `threat`, and the logits of the attacked images."""
-        if self.method == "trades":
-            return self._trades(model, x, target, threat, loss, generator)
-        size = SINGLE_STEP * threat.eps if self.method == "fgsm" else None
-        x_adv = perturb(
-            model, x, target, threat, self.steps, generator, loss=self.attacked, size=size
-        )
-        logits = model(x_adv).float()
-        return loss(logits, target), logits
-
-    def _trades(
-        self,
-        model: nn.Module,
-        x: Tensor,
-        target: Tensor,
-        threat: ThreatModel,
-        loss: Loss,
-        generator: Generator,
-    ) -> tuple[Tensor, Tensor]:
-        with _attacked(model), torch.no_grad():
+        """What training minimizes against a share of ε, and the logits of the attacked images."""
+        threat = ThreatModel(self.threat.norm, self.threat.eps * share)
+        if self.method != "trades":
+            size = SINGLE_STEP * threat.eps if self.method == "fgsm" else None
+            x_adv = perturb(
+                model, x, target, threat, self.steps, generator, loss=self.attacked, size=size
+            )
+            logits = model(x_adv).float()
+            return self.clean(logits, target), logits
+        with attacked(model), torch.no_grad():
             answers = model(x).float().softmax(1)
         x_adv = perturb(model, x, answers, threat, self.steps, generator, loss=_divergence)
         clean, logits = model(x).float(), model(x_adv).float()
         away = _divergence(logits, clean.softmax(1)) / len(x)
-        return loss(clean, target) + self.beta * away, logits
+        return self.clean(clean, target) + self.beta * away, logits
 
     def watch(self, model: nn.Module, images: Images) -> dict[str, float]:
         """Accuracy under the threat, to watch training and choose an epoch by.
@@ -115,74 +93,6 @@ class Adversary:
 def _divergence(logits: Tensor, answers: Tensor) -> Tensor:
     """Kullback-Leibler divergence from the probabilities `answers`, summed over the images."""
     return kl_div(log_softmax(logits.float(), 1), answers, reduction="sum")
-
-
-def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    return cross_entropy(logits, target, reduction="sum")
-
-
-def perturb(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    threat: ThreatModel,
-    steps: int,
-    generator: Generator,
-    *,
-    loss: Loss = _cross_entropy,
-    size: float | Tensor | None = None,
-) -> Tensor:
-    """Steps of projected gradient ascent from one random start.
-
-    Args:
-        model: from images in [0, 1] to logits. It is put into eval mode meanwhile, so that batch
-            norm does not learn the statistics of half-finished attacks and dropout does not blur
-            the gradient.
-        x, y: images (N, C, H, W), and what `loss` compares their logits with.
-        threat: norm and ε; the result lies within.
-        steps: gradient steps.
-        generator: on the device of `x`; draws the starts.
-        loss: from logits and `y` to a sum over the images.
-        size: of a step; None: 2.5 ε / steps.
-
-    Returns:
-        Images of the shape of `x`, without a gradient.
-    """
-    step = STEP * threat.eps / steps if size is None else size
-    x_adv = threat.project(x + _start(x, threat, generator), x)
-    with _attacked(model):
-        for _ in range(steps):
-            x_adv.requires_grad_()
-            (gradient,) = torch.autograd.grad(loss(model(x_adv), y), x_adv)
-            x_adv = threat.project(x_adv.detach() + step * threat.steepest(gradient), x)
-    return x_adv
-
-
-@contextmanager
-def _attacked(model: nn.Module) -> Iterator[None]:
-    """In eval mode, its weights frozen: a compiled backward pass would compute theirs too."""
-    was_training = model.training
-    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    model.eval()
-    for parameter in learned:
-        parameter.requires_grad_(False)
-    yield
-    for parameter in learned:
-        parameter.requires_grad_()
-    if was_training:
-        training_mode(model)
-
-
-def _start(x: Tensor, threat: ThreatModel, generator: Generator) -> Tensor:
-    """A step of length ε in a random direction, shortened by a random factor.
-
-    For L∞ every pixel has its own factor: uniform in the ball.
-    """
-    if threat.norm == "linf":
-        return threat.eps * (2 * torch.rand(x.shape, generator=generator, device=x.device) - 1)
-    direction = torch.randn(x.shape, generator=generator, device=x.device)
-    length = torch.rand(len(x), generator=generator, device=x.device).view(-1, 1, 1, 1)
-    return threat.eps * length * threat.steepest(direction)
 
 
 def robust_accuracy(

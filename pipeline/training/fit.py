@@ -10,36 +10,31 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
-
-from attacks.threat import ThreatModel
+from torch import nn
 
 from ..base.consistency.augmentation import augmentation_errors
 from ..base.errors import UserError
 from ..base.generators import generator_states, own_generators, set_generator_states
+from ..base.history import Row
 from ..base.progress import Progress, progress
 from ..base.splits import Split
-from .adversary import ROBUST_SAMPLES, Adversary
-from .augment import augment, draw, mix
+from .adversary import ROBUST_SAMPLES
+from .augment import draw
 from .checkpoint import Checkpoint
 from .images import Images, accuracy
-from .losses import loss_of
 from .modes import training_mode
-from .optimizer import add_l1_penalty, optimizer_for, set_learning_rate
 from .overfitting import robustness
-from .ranges import ranges_of
-from .schedule import learning_rate
+from .schedule import learning_rate, share_of_eps
 from .selection import Selection
+from .step import Step
 
 if TYPE_CHECKING:
     from ..base.config import Recipe
 
-Row = dict[str, Any]
 Finished = Callable[[Row], bool]
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -118,28 +113,20 @@ class _Training:
         keys: str,
         advice: str,
     ) -> None:
-        self.on_gpu = device.type == "cuda"
-        self.model = model.to(device)
-        if self.on_gpu:
-            model.to(memory_format=torch.channels_last)
         # A folder's images were not known when the configuration was checked.
         wrong = augmentation_errors(recipe.model_dump(), train.shape)
         if told := [f"{keys}.augmentation.{part}: {reason}" for part, reason in wrong]:
             raise UserError("\n".join(told))
-        # On a CPU compiling takes longer than it saves.
-        compiled = recipe.compile and self.on_gpu
-        self.network = cast(nn.Module, torch.compile(model)) if compiled else model
-        self.images, self.classes = Images(train, device), len(train.classes)
-        self.judged = Images(validation, device) if validation else None
+        self.model = model.to(device)
+        if device.type == "cuda":
+            model.to(memory_format=torch.channels_last)
         self.recipe, self.device, self.keys, self.advice = recipe, device, keys, advice
-        self.adversary = Adversary.of(recipe)
+        self.count = len(train.y)
         # Batches of equal size: a remainder of one image would break batch norm.
-        self.batches = math.ceil(len(self.images) / recipe.batch_size)
-        self.optimizer = optimizer_for(model, recipe)
-        self.loss = loss_of(recipe)
-        self.ranges = ranges_of(recipe.augmentation)
+        self.batches = math.ceil(self.count / recipe.batch_size)
+        self.step = Step(model, Images(train, device), len(train.classes), recipe, device)
+        self.judged = Images(validation, device) if validation else None
         self.order = torch.Generator().manual_seed(recipe.seed)
-        self.starts = torch.Generator(device).manual_seed(recipe.seed)
         self.history: list[Row] = []
         self.selection = Selection(recipe, judged=validation is not None)
         self.selected_epoch = 0
@@ -147,9 +134,9 @@ class _Training:
     def state(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.step.optimizer.state_dict(),
             "order": self.order.get_state(),
-            "starts": self.starts.get_state(),
+            "starts": self.step.starts.get_state(),
             "generators": generator_states(self.device),
             "history": self.history,
             "selected": (self.selection.epoch, self.selection.value, self.selection.weights),
@@ -157,9 +144,9 @@ class _Training:
 
     def restore(self, saved: dict[str, Any]) -> None:
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step.optimizer.load_state_dict(saved["optimizer"])
         self.order.set_state(saved["order"])
-        self.starts.set_state(saved["starts"])
+        self.step.starts.set_state(saved["starts"])
         set_generator_states(self.device, saved["generators"])
         self.history = saved["history"]
         chosen = self.selection
@@ -189,20 +176,19 @@ class _Training:
     def train_epoch(self, epoch: int, bar: Progress) -> Row:
         """One pass over the training images in a new order."""
         looked = time.monotonic()
-        count = len(self.images)
         training_mode(self.model)
-        rows = torch.randperm(count, generator=self.order).to(self.device)
+        rows = torch.randperm(self.count, generator=self.order).to(self.device)
         # The further draws of an epoch have a seed of their own: a resumed run has them again.
-        draws = draw(self.ranges, count, self.order, (self.recipe.seed << 32) + epoch)
+        draws = draw(self.step.ranges, self.count, self.order, (self.recipe.seed << 32) + epoch)
         draws = draws.to(self.device)
         losses, hits = [], []  # summed at the end: a sum at each step takes time
         batches = rows.tensor_split(self.batches)
         for number, batch in enumerate(batches):
             step = (epoch - 1) * self.batches + number
             lr = learning_rate(self.recipe, step, self.recipe.epochs * self.batches)
-            set_learning_rate(self.optimizer, lr)
-            drawn = draws.index_select(0, batch) if self.ranges else draws
-            loss, right = self.train_batch(batch, drawn, self.threat_at(step))
+            share = share_of_eps(self.recipe, step, self.batches)
+            drawn = draws.index_select(0, batch) if self.step.ranges else draws
+            loss, right = self.step.take(batch, drawn, lr, share)
             losses.append(loss)
             hits.append(right)
             bar.update()
@@ -211,47 +197,10 @@ class _Training:
                 self.require_finite(epoch, float(loss))
                 bar.update(0, epoch=epoch, loss=float(loss))
         sizes = torch.tensor([len(batch) for batch in batches], device=self.device)
-        mean = float((torch.stack(losses) * sizes).sum()) / count
+        mean = float((torch.stack(losses) * sizes).sum()) / self.count
         self.require_finite(epoch, mean)
-        train_acc = int(torch.cat(hits).sum()) / count
+        train_acc = int(torch.cat(hits).sum()) / self.count
         return {"epoch": epoch, "loss": mean, "train_acc": train_acc, "lr": lr}
-
-    def threat_at(self, step: int) -> ThreatModel | None:
-        """The threat in training: ε rises in a straight line over the recipe's warm-up.
-
-        Met with a large ε at once, a small network may stay at a constant answer for good.
-        """
-        if self.adversary is None or self.recipe.adversarial is None:
-            return None
-        steps = self.recipe.adversarial.warm_up * self.recipe.epochs * self.batches
-        risen = min(1.0, (step + 1) / steps) if steps else 1.0
-        full = self.adversary.threat
-        return ThreatModel(full.norm, full.eps * risen)
-
-    def train_batch(
-        self, rows: Tensor, draws: Tensor, threat: ThreatModel | None
-    ) -> tuple[Tensor, Tensor]:
-        """One step on the given images: the mean loss, and which were right, (N,)."""
-        x, y = self.images.batch(rows)
-        x, target = augment(x, draws, self.ranges, self.recipe.flip), y
-        if self.ranges and self.ranges.mixup:
-            x, target = mix(x, y, draws, self.classes)
-        if self.on_gpu:
-            x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cuda", torch.bfloat16) if self.on_gpu else nullcontext():
-            if self.adversary and threat:
-                loss, logits = self.adversary.loss(
-                    self.network, x, target, threat, self.loss, self.starts
-                )
-            else:
-                logits = self.network(x).float()
-                loss = self.loss(logits, target)
-        self.optimizer.zero_grad()
-        loss.backward()
-        if self.recipe.l1_penalty:
-            add_l1_penalty(self.optimizer, self.recipe.l1_penalty)
-        self.optimizer.step()
-        return loss.detach(), logits.detach().argmax(1) == y
 
     def require_finite(self, epoch: int, loss: float) -> None:
         weights = all(bool(p.isfinite().all()) for p in self.model.parameters())
@@ -268,10 +217,10 @@ class _Training:
             return
         row["validation_acc"] = accuracy(self.model, self.judged)
         row["validation_robust_acc"] = None
-        if self.adversary:
-            row |= self.adversary.watch(self.model, self.judged)
+        if self.step.adversary:
+            row |= self.step.adversary.watch(self.model, self.judged)
 
     def robustness(self) -> Row | None:
-        if self.judged is None or self.adversary is None:
+        if self.judged is None or self.step.adversary is None:
             return None
         return robustness(self.history, min(len(self.judged), ROBUST_SAMPLES))

@@ -1,6 +1,9 @@
-"""Training mode for a network of which a part is frozen."""
+"""The mode that a network is in while it is trained, and while it is attacked in training."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch import nn
 
@@ -15,3 +18,24 @@ def training_mode(model: nn.Module) -> None:
         weights = list(module.parameters())
         if weights and not any(weight.requires_grad for weight in weights):
             module.eval()
+
+
+@contextmanager
+def attacked(model: nn.Module) -> Iterator[None]:
+    """In eval mode, its weights frozen: a compiled backward pass would compute theirs too.
+
+    So batch norm does not learn the statistics of half-finished attacks, and dropout does not blur
+    the gradient. Afterwards all is as before.
+    """
+    was_training = model.training
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.eval()
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_()
+        if was_training:
+            training_mode(model)

@@ -1,4 +1,4 @@
-"""How the learning rate runs over a training, by the names that params.yaml knows."""
+"""How the learning rate and ε run over a training, by the names that params.yaml knows."""
 
 from __future__ import annotations
 
@@ -42,3 +42,14 @@ def _share(recipe: Recipe, done: float, epochs: int) -> float:
     if recipe.schedule == "exponential":
         return float(decay**epochs)
     return 1 / (1 + decay * epochs) if recipe.schedule == "inverse" else 1.0
+
+
+def share_of_eps(recipe: Recipe, step: int, batches: int) -> float:
+    """How much of ε is trained against at a step, of which an epoch has `batches`.
+
+    It rises in a straight line over the warm-up: met with a large ε at once, a small network may
+    stay at a constant answer for good.
+    """
+    warm_up = recipe.adversarial.warm_up if recipe.adversarial else 0.0
+    rising = warm_up * recipe.epochs * batches
+    return min(1.0, (step + 1) / rising) if rising else 1.0

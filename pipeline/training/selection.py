@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from ..base.history import Row, chosen_by
 from .overfitting import collapse
 
 if TYPE_CHECKING:
     from ..base.config import Recipe
-
-Row = dict[str, Any]
 
 
 class Selection:
     """The best epoch so far by the validation images, under attack where that was trained for."""
 
     def __init__(self, recipe: Recipe, judged: bool) -> None:
-        self.recipe, self.judged = recipe, judged
+        self.recipe = recipe
         self.guard = recipe.adversarial.guard if recipe.adversarial and judged else None
         self.epoch = 0
         self.value = -1.0
@@ -27,9 +26,9 @@ class Selection:
 
     def consider(self, row: Row, model: nn.Module) -> None:
         """Keep this epoch's weights if they are the best so far and may be wanted."""
-        if not self.judged or (self.recipe.select == "last" and self.guard != "stop"):
+        value = chosen_by(row)
+        if value is None or (self.recipe.select == "last" and self.guard != "stop"):
             return
-        value = _watched(row)
         if value >= self.value:  # among equals the later, which has trained longer
             self.epoch, self.value = row["epoch"], value
             self.weights = {key: tensor.clone() for key, tensor in model.state_dict().items()}
@@ -51,13 +50,9 @@ class Selection:
     def _out_of_patience(self, history: list[Row]) -> bool:
         """While ε still rises, accuracy under all of it says nothing, and no epoch counts."""
         patience = self.recipe.patience
-        if patience is None or not self.judged:
+        if patience is None:
             return False
         rising = self.recipe.adversarial.warm_up if self.recipe.adversarial else 0.0
-        values = [_watched(row) for row in history[math.ceil(rising * self.recipe.epochs) :]]
+        rows = history[math.ceil(rising * self.recipe.epochs) :]
+        values = [value for value in map(chosen_by, rows) if value is not None]
         return bool(values) and len(values) - values.index(max(values)) > patience
-
-
-def _watched(row: Row) -> float:
-    robust = row["validation_robust_acc"]
-    return float(row["validation_acc"] if robust is None else robust)
