@@ -41,19 +41,20 @@ def run(place: Place, config: Config, network: str) -> None:
     train = first_of(train, recipe.samples, f"memorize.networks.{network}")
     device = choose_device()
     until_fitted = config.memorize.until_fitted
-    asked = {
-        f"{group}-{corruption.kind}-{corruption.fraction:g}": (group, corruption)
+    asked = [
+        (group, corruption)
         for group in config.memorize.groups(network)
         for corruption in config.memorize.corruptions[group]
-    }
+    ]
+    # By what is done alone: what stands in two groups is fitted once.
+    pieces = {_piece(corruption): corruption for _, corruption in asked}
     keys = {
         piece: training_key(place, recipe, device, until_fitted, corruption.model_dump(), *CODE)
-        for piece, (_, corruption) in asked.items()
+        for piece, corruption in pieces.items()
     }
 
     def make(piece: str, folder: Path) -> None:
-        _, corruption = asked[piece]
-        found = memorize(network, recipe, train, test, corruption, device, until_fitted)
+        found = memorize(network, recipe, train, test, pieces[piece], device, until_fitted)
         with replace_folder(folder) as whole:
             write_json(whole / RUN, found)
 
@@ -61,7 +62,8 @@ def run(place: Place, config: Config, network: str) -> None:
     listed = config.recipe.model_dump(mode="json")
     with kept_pieces(place, f"memorize-{network}", keys, make, listed) as made:
         runs = [
-            {"group": asked[piece][0], **read_json(folder / RUN)} for piece, folder in made.items()
+            {"group": group, **read_json(made[_piece(corruption)] / RUN)}
+            for group, corruption in asked
         ]
         write_json(
             place.memorize(network),
@@ -73,6 +75,10 @@ def run(place: Place, config: Config, network: str) -> None:
                 "versions": versions(),
             },
         )
+
+
+def _piece(corruption: Corruption) -> str:
+    return f"{corruption.kind}-{corruption.fraction}"
 
 
 def memorize(

@@ -67,7 +67,7 @@ WRONG = [
     # Seeds of training runs: a list, each once.
     (_set("networks", "plain", "seeds")(1), ["networks.plain.seeds", "list"]),
     (_set("networks", "plain", "seeds")([]), ["networks.plain.seeds", "at least 1"]),
-    (_set("networks", "plain", "seeds")([0, 1, 0]), ["networks.plain.seeds", "once", "[0, 1, 0]"]),
+    (_set("networks", "plain", "seeds")([0, 1, 0]), ["networks.plain.seeds", "once", "0 twice"]),
     (_set("recipe", "seeds")([0, True, -1]), ["recipe.seeds.1", "integer", "recipe.seeds.2"]),
     (_set("networks", "plain", "seed")(1), ["networks.plain.seed", "did you mean 'seeds'?"]),
     (_set("networks", "plain", "lr")(True), ["networks.plain.lr", "true or false"]),
@@ -108,11 +108,16 @@ WRONG = [
     (_memorizer(samples=1294), ["memorize.networks.heart.samples", "1293 training images"]),
     (_memorizer(architecture="lenet5"), ["memorize.networks.heart.architecture", "8x8"]),
     (_memorizer(corruptions=["label"]), ["memorize.networks.heart.corr", "mean 'labels'?"]),
+    (_memorizer(corruptions=["labels", "labels"]), ["corruptions: each", "labels twice"]),
     (_memorizer(corruptions="labels"), ["memorize.networks.heart.corruptions", "list of names"]),
     (_set("data", "samples")(1294), ["data.samples", "1293 training images"]),
     (
         _set("memorize", "corruptions", "images")([{"kind": "shuffled_pixels", "fraction": 0.5}]),
         ["memorize.corruptions.images.0.fraction", "only labels"],
+    ),
+    (
+        _set("memorize", "corruptions", "images")([{"kind": "gaussian"}, {"kind": "gaussian"}]),
+        ["memorize.corruptions.images", "listed once", "gaussian"],
     ),
     (_set("datas")({}), ["datas", "did you mean 'data'?"]),
     (_set("recipe", "epoch")(3), ["recipe.epoch", "did you mean 'epochs'?"]),

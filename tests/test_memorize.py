@@ -230,6 +230,28 @@ def test_a_kill_loses_no_finished_run_and_mixes_none(
         GROUP.pop()
 
 
+def test_each_corruption_is_fitted_once_however_near_to_another(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = [kind("labels", 0.5), kind("labels", 0.50000001)]
+    asked = config()
+    asked.memorize.corruptions = {"one": near, "two": near[1:]}
+    asked.memorize.groups = lambda network: ["one", "two"]
+    begun: list[float] = []
+
+    def watched(*given: Any) -> Any:
+        begun.append(given[4].fraction)
+        return memorize(*given)
+
+    monkeypatch.setattr("pipeline.memorize.memorize", watched)
+    run(place, asked, "net")
+    assert begun == [0.5, 0.50000001]
+    runs = json.loads(place.memorize("net").read_text())["runs"]
+    assert [(one["group"], one["fraction"]) for one in runs] == [
+        ("one", 0.5), ("one", 0.50000001), ("two", 0.50000001),
+    ]  # fmt: skip
+
+
 def test_divergence_names_keys_that_memorize_has(place: Place) -> None:
     with pytest.raises(UserError, match="diverged") as error:
         run(place, config(lr=1e30), "net")

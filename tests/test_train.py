@@ -18,7 +18,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.networks import load_network, new_network
 from pipeline.base.store import Place, write_npz
 from pipeline.data import load_source, split
-from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.checkpoint import Checkpoint, training_key
 from pipeline.training.fit import Fitted, fit
 from pipeline.training.images import Images, accuracy
 from pipeline.training.optimizer import optimizer_for
@@ -299,6 +299,19 @@ def test_divergence_leaves_no_weights(place: Place) -> None:
     with pytest.raises(UserError, match=r"networks\.net: training diverged"):
         stage.run(place, OneNetwork(lr=1e6, schedule="constant"), "net")  # type: ignore[arg-type]
     assert not list(place.artifacts.rglob("network.pt"))
+
+
+def test_what_changes_a_training_run_changes_its_key_and_nothing_else_does(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def key(device: str = "cpu", **changes: Any) -> str:
+        return training_key(place, recipe(**changes), torch.device(device))
+
+    assert key(compile=True) == key()  # nothing is compiled on a CPU
+    assert key("cuda", compile=True) != key("cuda") != key()
+    weights = key(weights="imagenet", architecture="torchvision.resnet18")
+    monkeypatch.setattr("pipeline.base.versions.version", lambda package: "0.0")
+    assert key(weights="imagenet", architecture="torchvision.resnet18") != weights
 
 
 def test_only_a_checkpoint_of_the_same_run_is_resumed(

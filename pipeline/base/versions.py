@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -15,3 +16,8 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "cuda": torch.version.cuda or "none",
     }
+
+
+def installed(*packages: str) -> dict[str, str]:
+    """Their versions, without importing them; torch's says for which device it was built."""
+    return {"torch": str(torch.__version__)} | {name: version(name) for name in packages}

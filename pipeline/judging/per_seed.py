@@ -6,14 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..base.device import choose_device
 from ..base.kept import kept_pieces
 from ..base.packages import ROOT
 from ..base.seeds import trained, write_seeds
 from ..base.splits import load_checksum
 from ..base.store import Place, fingerprint, replace_folder
+from ..base.versions import installed
 from ..base.watched import code_files
 
 Judge = Callable[[str, str, str, Path], None]
@@ -53,5 +52,6 @@ def result_key(place: Place, weights: Path, *settings: Any) -> str:
     for folder in ("pipeline/base", "pipeline/judging", "attacks", "models"):
         code += sorted((ROOT / folder).rglob("*.py"))
     code += code_files([ROOT / "custom"])  # an attack of the user's may read files of any kind
-    machine = (torch.__version__, choose_device().type)
+    # torchvision runs its own architectures.
+    machine = (installed("torchvision"), choose_device().type)
     return fingerprint(load_checksum(place), weights, *settings, *machine, *code)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..base.packages import ROOT
 from ..base.splits import load_checksum
 from ..base.starts import IMAGENET
 from ..base.store import Place, fingerprint, write_bytes
+from ..base.versions import installed
 
 if TYPE_CHECKING:
     from ..base.config import Recipe
@@ -27,14 +29,17 @@ def training_key(place: Place, recipe: Recipe, device: torch.device, *more: Any)
 
     What was kept of a run under another key must not be taken for a part of this one.
     """
-    root = Path(__file__).parent.parent.parent
-    code = [root / "attacks/threat.py", *sorted(root.glob("pipeline/training/*.py"))]
-    code += [root / f"pipeline/base/{name}.py" for name in BASE]
-    code += sorted(root.glob("models/*.py"))
+    code = [ROOT / "attacks/threat.py", *sorted(ROOT.glob("pipeline/training/*.py"))]
+    code += [ROOT / f"pipeline/base/{name}.py" for name in BASE]
+    code += sorted(ROOT.glob("models/*.py"))
     if recipe.weights not in (None, IMAGENET):
         code.append(Path(recipe.weights))
-    what = (recipe.model_dump(mode="json"), load_checksum(place), torch.__version__, device.type)
-    return fingerprint(*what, *more, *code)
+    # What is asked on a CPU and not done there changes no result.
+    compiled = recipe.compile and device.type == "cuda"
+    asked = recipe.model_dump(mode="json") | {"compile": compiled}
+    # torchvision brings architectures and the weights of ImageNet, numpy and scipy draws.
+    libraries = installed("torchvision", "numpy", "scipy")
+    return fingerprint(asked, load_checksum(place), libraries, device.type, *more, *code)
 
 
 class Checkpoint:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from .types import Name, Seed, Strict
+from .types import Name, Seed, Strict, distinct
 
 
 class Corruption(Strict):
@@ -21,6 +21,9 @@ class Corruption(Strict):
         return fraction
 
 
+Corruptions = Annotated[list[Corruption], Field(min_length=1), AfterValidator(distinct)]
+
+
 class Memorize(Strict):
     """`recipe` and `networks` keep what was written; `Config.memorizing` fills them up."""
 
@@ -28,7 +31,7 @@ class Memorize(Strict):
     until_fitted: bool
     recipe: dict[str, Any]
     networks: dict[Name, dict[str, Any]]
-    corruptions: dict[Name, Annotated[list[Corruption], Field(min_length=1)]]
+    corruptions: dict[Name, Corruptions]
 
     def groups(self, network: str) -> list[str]:
         """The groups of corruptions that a network is given: those that it names, else all."""

@@ -39,9 +39,10 @@ def _grid(values: list[float]) -> list[float]:
     return values
 
 
-def _distinct(values: list[int]) -> list[int]:
-    if len(set(values)) < len(values):
-        raise ValueError(f"each may be listed once, got {values}")
+def distinct(values: list[Any]) -> list[Any]:
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise ValueError(f"each may be listed once, got {value} twice")
     return values
 
 
@@ -62,7 +63,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Seeds = Annotated[
-    list[Annotated[Seed, Field(strict=True)]], Field(min_length=1), AfterValidator(_distinct)
+    list[Annotated[Seed, Field(strict=True)]], Field(min_length=1), AfterValidator(distinct)
 ]
 
 

@@ -20,6 +20,11 @@ def memorize_errors(raw: Raw) -> list[str]:
             for group in items(asked)
             if group not in groups
         ]
+        errors += [
+            f"{key}.corruptions: each may be listed once, got {group} twice"
+            for number, group in enumerate(items(asked))
+            if group in items(asked)[:number]
+        ]
     sections = {"memorize.recipe": mapping(memorize, "recipe")}
     sections |= {f"memorize.networks.{name}": mapping(networks, name) for name in networks}
     for section, settings in sections.items():
