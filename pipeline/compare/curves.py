@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.lines import Line2D
 
 from ..report import drawing, wording
-from ..report.charts import Chart, Dash, Key
-from ..report.inline import inline
+from ..report.chart import Chart, Key
+from ..report.charts import Dash
 from ..report.statistics import Accuracy
 from ..report.table import Table, accuracy_cell, plain
 from .changes import NetworkChange, SuiteChange
@@ -71,7 +71,8 @@ def curves(suite: str, found: list[NetworkChange], headline: float | None) -> Ch
         caption=f"{title}: this run solid, the base dashed; the images that both runs judged."
         + (" The pale bar marks the ε of the test." if headline is not None else ""),
         file=file,
-        inline=inline(file, name, title=title, description=takeaway, height=height, tips=tips),
+        height=height,
+        tips=tips,
         table=_table(grid, lines),
         keys=[Key("network", network, network, number) for number, (network, _) in enumerate(shown)]
         + [Key("kind", kind, label, 0) for kind, label in KINDS.items()],

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from . import drawing, sentences, wording
-from .inline import inline
+from .chart import Chart, Key
 from .measures import Curve, Measure
 from .table import Cell, Table
 
@@ -19,30 +17,6 @@ DASHES: dict[str, Dash] = {
     "noise": (0, (1.2, 1.8)),
     "noise_worst": (0, (5, 2)),
 }
-
-
-@dataclass(frozen=True)
-class Key:
-    """An entry of a legend: a series (colour, marker) or a kind of curve (dash)."""
-
-    of: str
-    name: str
-    label: str
-    number: int
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A drawing with the sentence that it shows, its table, and its two forms."""
-
-    name: str
-    title: str
-    takeaway: str
-    caption: str
-    file: bytes = field(repr=False)
-    inline: str = field(repr=False)
-    table: Table
-    keys: list[Key]
 
 
 def accuracy_curves(found: list[Measure], *, chance: float, headline: float | None) -> Chart:
@@ -82,14 +56,8 @@ def accuracy_curves(found: list[Measure], *, chance: float, headline: float | No
             + (" The pale bar marks the headline ε." if headline is not None else "")
         ),
         file=file,
-        inline=inline(
-            file,
-            name,
-            title=title,
-            description=takeaway,
-            height=height,
-            tips={f"series:{m.network}:{c.kind}": _tips(m.network, c) for _, m, c in drawn},
-        ),
+        height=height,
+        tips={f"series:{m.network}:{c.kind}": _tips(m.network, c) for _, m, c in drawn},
         table=Table(
             ["network", "curve", "ε", "accuracy, 95 %"],
             [row for _, measure, curve in drawn for row in _rows(measure.network, curve)],
@@ -201,9 +169,9 @@ def distances(found: list[Measure], levels: int) -> Chart:
             "Logarithmic axis: equal gaps are equal multiples."
         ),
         file=file,
-        inline=inline(file, name, title=title, description=takeaway, height=height, tips=tips),
+        height=height,
+        tips=tips,
         table=sentences.distance_table(found, levels),
-        keys=[],
     )
 
 

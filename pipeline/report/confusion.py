@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import heatmaps, wording
-from .charts import Chart
+from .chart import Chart
 from .results import BROKEN, Cell, Verdicts
 
 DRAWN = 20  # classes; of more a picture could not be read

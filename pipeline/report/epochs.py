@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import lines, sentences
-from .charts import Chart
+from .chart import Chart
 from .lines import Axis, Line
 from .results import Results
 

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from matplotlib.patches import Rectangle
 
 from . import drawing, wording
-from .charts import Chart
-from .inline import inline
+from .chart import Chart
 from .table import Cell, Table
 
 CELL, TALL = 26, 46  # points: the height of a row, and of one whose cells have two lines
@@ -134,9 +133,8 @@ def _chart(
         takeaway=takeaway,
         caption=caption,
         file=file,
-        inline=inline(file, name, title=title, description=takeaway, height=height, tips={}),
+        height=height,
         table=table,
-        keys=[],
     )
 
 

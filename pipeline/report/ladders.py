@@ -9,8 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from attacks.diagnosis.alone import LADDERS, Diagnosis, Rung
 
 from . import drawing, wording
-from .charts import Chart, Key
-from .inline import inline
+from .chart import Chart, Key
 from .table import Cell, Table
 
 HEIGHT = 210
@@ -77,7 +76,7 @@ def _shrinks(found: dict[str, Diagnosis]) -> str:
 
 
 def _climber(found: dict[str, Diagnosis]) -> str:
-    """The attack whose steps and restarts are doubled."""
+    """The attack whose steps and restarts are doubled: of one suite, the same for every network."""
     return next(iter(found.values())).ladders["steps"][-2][1]
 
 
@@ -151,7 +150,8 @@ def _ladder(
             f"images, {_climber(found)} alone. Hollow: twice the restarts instead."
         ),
         file=file,
-        inline=inline(file, name, title=title, description=said, height=height, tips=tips),
+        height=height,
+        tips=tips,
         table=Table(["network", "attack's", "broke", "mean of min(margin, 0)", axis], rows),
         keys=[Key("network", network, network, number) for number, network in enumerate(found)],
     )

@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from . import drawing, wording
-from .charts import Chart, Key
-from .inline import inline
+from .chart import Chart, Key
 from .statistics import Accuracy
 from .table import Cell, Table, accuracy_cell
 
@@ -102,7 +101,8 @@ def chart(
         takeaway=takeaway,
         caption=caption,
         file=file,
-        inline=inline(file, name, title=title, description=takeaway, height=height, tips=tips),
+        height=height,
+        tips=tips,
         table=_table(series, x, y.told),
         keys=[Key("network", f"line{n}", line.name, n) for n, line in enumerate(series)],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import lines, sentences, statistics, wording
-from .charts import Chart
+from .chart import Chart
 from .epochs import EPOCH, by_epoch, marked
 from .lines import Axis, Line
 from .memorization import Run, tested

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .charts import Chart
+from .chart import Chart
 from .luck import Luck
 from .measures import Measure
 from .results import Results

@@ -5,8 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 
 from . import drawing, wording
-from .charts import Chart
-from .inline import inline
+from .chart import Chart
 from .luck import Luck
 from .table import Cell, Table
 
@@ -41,7 +40,8 @@ def runs(lucks: list[Luck], numbers: dict[str, int], takeaway: str) -> Chart:
         takeaway=takeaway,
         caption=f"{title}. A mark for each training run; line: 95 % t interval of their mean.",
         file=file,
-        inline=inline(file, name, title=title, description=takeaway, height=height, tips=tips),
+        height=height,
+        tips=tips,
         table=Table(
             ["network", "seed", "survived"],
             [
@@ -50,7 +50,6 @@ def runs(lucks: list[Luck], numbers: dict[str, int], takeaway: str) -> Chart:
                 for seed, value in _points(each)
             ],
         ),
-        keys=[],
     )
 
 

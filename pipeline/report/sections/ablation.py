@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .. import factors, heatmaps, statistics, wording
-from ..charts import Chart
+from ..chart import Chart
 from ..factors import Grid
 from ..section import Findings, Section
 from ..statistics import Accuracy

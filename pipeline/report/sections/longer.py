@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import alone, ladders, wording
-from ..charts import Chart
+from ..chart import Chart
 from ..section import Findings, Section
 
 

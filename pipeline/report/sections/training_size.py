@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import factors, lines, sentences, wording
-from ..charts import Chart
+from ..chart import Chart
 from ..lines import Axis, Line
 from ..section import Findings, Section
 

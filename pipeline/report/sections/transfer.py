@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import heatmaps, wording
-from ..charts import Chart
+from ..chart import Chart
 from ..measures import Measure
 from ..results import BROKEN, Results
 from ..section import Findings, Section
