@@ -30,9 +30,9 @@ from models.front import fronted
 
 from .base.device import choose_device
 from .base.errors import UserError, told
-from .base.own import give_weights
 from .base.raw import budget
 from .base.store import write_bytes
+from .base.weights import give_weights
 from .report.images import magnified, png
 from .sources.given import sized
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +14,10 @@ from models.front import fronted
 from .callables import load_callable
 from .errors import UserError, told
 from .generators import own_generators
+from .weights import TOLD, give_weights
 
 if TYPE_CHECKING:
     from .config.own import Own
-
-# Where training programs put the weights beside optimizer and epoch; the first that is there.
-INSIDE = ("state_dict", "model_state_dict", "model", "net", "network")
-# What wrappers put in front of every name: DataParallel, torch.compile.
-PREFIXES = ("module.", "_orig_mod.")
-TOLD = 12  # of each kind of mismatch; a wrong architecture has hundreds
 
 
 def own_network(own: Own, classes: Sequence[str], shape: Sequence[int], key: str) -> dict[str, Any]:
@@ -90,76 +84,6 @@ def _called(model: str, args: Mapping[str, Any], key: str) -> nn.Module:
         )
     # Verdicts are IEEE float32, on the device that the stage chooses.
     return network.cpu().float().eval()
-
-
-def give_weights(network: nn.Module, file: Path, key: str) -> None:
-    """Load a state_dict; no code of the file is run. `key` names the file in messages.
-
-    Raises:
-        UserError: if it cannot be read, or one line for each entry that does not fit.
-    """
-    given = read_weights(file, key)
-    wanted = network.state_dict()
-    errors = mismatches(given, wanted)
-    if errors:
-        raise UserError("\n".join(f"{key}: {file}: {line}" for line in errors))
-    network.load_state_dict(given)
-
-
-def read_weights(file: Path, key: str) -> dict[str, Tensor]:
-    """The state_dict in a file, alone or inside a training program's checkpoint.
-
-    Raises:
-        UserError: if the file cannot be read, or holds anything but tensors and plain values.
-    """
-    try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(
-            f"{key}: {file}: cannot be read as weights ({told(error)}). Only tensors and plain "
-            "values are loaded, since anything else could run code; save them with "
-            "torch.save(model.state_dict(), file)"
-        ) from error
-    for name in INSIDE:
-        if isinstance(found, dict) and isinstance(found.get(name), dict):
-            found = found[name]
-            break
-    if not isinstance(found, dict) or not found:
-        raise UserError(f"{key}: {file}: holds {type(found).__name__}, not a state_dict")
-    state = {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
-    if len(state) < len(found):
-        others = [str(name) for name in found if str(name) not in state]
-        raise UserError(
-            f"{key}: {file}: not a state_dict: {', '.join(others[:TOLD])} are no tensors"
-        )
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return state
-
-
-def mismatches(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    """One sentence for each entry that is missing, not expected, or of another shape."""
-    missing = [name for name in wanted if name not in given]
-    unexpected = [name for name in given if name not in wanted]
-    shapes = [
-        f"{name} has the shape {tuple(given[name].shape)}, the model's {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in given and given[name].shape != wanted[name].shape
-    ]
-    lines = _cut([f"{name} is missing{_near(name, unexpected)}" for name in missing], "missing")
-    lines += _cut([f"{name} is not expected" for name in unexpected], "not expected")
-    return lines + _cut(shapes, "of another shape")
-
-
-def _near(name: str, others: list[str]) -> str:
-    close = difflib.get_close_matches(name, others, n=1, cutoff=0.8) if len(others) < 100 else []
-    return f" (the file has {close[0]})" if close else ""
-
-
-def _cut(lines: list[str], what: str) -> list[str]:
-    more = len(lines) - TOLD
-    return lines if more <= 0 else [*lines[:TOLD], f"and {more} more are {what}"]
 
 
 def _outputs(network: nn.Module, front: Mapping[str, Any], shape: Sequence[int], key: str) -> int:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from models.large import Repeated
 
 from .errors import UserError
-from .own import mismatches, read_weights
 from .starts import IMAGENET
+from .weights import mismatches, read_weights
 
 # Of the images that torchvision's networks were trained on, in red, green and blue.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

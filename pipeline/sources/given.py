@@ -5,23 +5,20 @@ Nothing is trained, so there is one part. What comes out has 8 bits a channel, a
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from models.front import cropped_to, middle, resized_to
 
-from ..base.callables import load_callable
-from ..base.errors import UserError, told
+from ..base.errors import UserError
 from ..base.progress import progress
-from .image_folder import EIGHT_BIT, GREY, UNREADABLE, images_by_class, unreadable
+from .image_folder import EIGHT_BIT, GREY
+from .listing import listing_of
 
 Size = int | Sequence[int] | None
-NAMES = (("x", "y"), ("x_test", "y_test"))
 
 
 @dataclass(frozen=True)
@@ -37,20 +34,6 @@ class Given:
     classes: list[str]
     outputs: dict[str, int] | None
     rounded: float
-
-
-@dataclass(frozen=True)
-class Listing:
-    """How many there are, and how one is read: an image, PIL's or an array, and its label.
-
-    Labels are places in `classes`; where that is None they are the model's outputs, and `names`
-    are what some of these are called.
-    """
-
-    count: int
-    read: Callable[[int], tuple[Any, int]]
-    classes: list[str] | None = None
-    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def read_given(
@@ -76,16 +59,7 @@ def read_given(
         UserError: for what cannot be read, images of several sizes, or images that are not in
             [0, 1] or of 8 bits: normalized ones.
     """
-    if Path(data).is_dir():
-        listing = _folder(Path(data))
-    elif Path(data).suffix == ".npz":
-        listing = _archive(Path(data))
-    elif ":" in data:
-        listing = _dataset(data)
-    else:
-        raise UserError(
-            f"--data: {data!r} is no folder, no .npz file and not written module:function"
-        )
+    listing = listing_of(data)
     index = choose(np.arange(listing.count))
     pixels, labels, rounded = [], [], 0.0
     with progress(len(index), "read images") as bar:
@@ -108,77 +82,6 @@ def read_given(
     return Given(
         x, places, index, classes, dict(zip(classes, occur.tolist(), strict=True)), rounded
     )
-
-
-def _folder(root: Path) -> Listing:
-    from PIL import Image
-
-    root = root / "test" if (root / "test").is_dir() else root
-    found = {name: files for name, files in images_by_class(root).items() if files}
-    if not found:
-        raise UserError(
-            f"--data: {root}: no images; put those of each class into a folder of its own"
-        )
-    files = [(path, label) for label, name in enumerate(found) for path in found[name]]
-
-    def read(number: int) -> tuple[Any, int]:
-        path, label = files[number]
-        try:
-            with Image.open(path) as image:
-                image.load()
-        except (*UNREADABLE, Image.DecompressionBombError) as error:
-            raise unreadable(path, error) from error
-        return image, label
-
-    return Listing(len(files), read, list(found))
-
-
-def _archive(path: Path) -> Listing:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = next((both for both in NAMES if set(both) <= set(archive.files)), None)
-            if names is None:
-                raise UserError(
-                    f"--data: {path}: needs images x and labels y, has {', '.join(archive.files)}"
-                )
-            x, y = (archive[name] for name in names)
-    except FileNotFoundError:
-        raise UserError(f"--data: {path}: no such file") from None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"--data: {path}: cannot be read ({told(error)})") from error
-    if x.ndim not in (3, 4) or y.shape != x.shape[:1] or not len(y) or y.dtype.kind not in "iu":
-        raise UserError(
-            f"--data: {path}: x must be images (N, C, H, W), (N, H, W, C) or (N, H, W) and y one "
-            f"whole number for each, got {x.shape} and {y.dtype} {y.shape}"
-        )
-    return Listing(len(y), lambda number: (x[number], int(y[number])))
-
-
-def _dataset(name: str) -> Listing:
-    made = load_callable(name, "--data")
-
-    def failed(error: Exception) -> UserError:
-        return UserError(
-            f"--data: {name}() must return a Dataset of (image, label) with a length: {told(error)}"
-        )
-
-    def read(number: int) -> tuple[Any, int]:
-        try:
-            image, label = dataset[number]
-            return image, int(label)
-        except Exception as error:  # it is the user's code
-            raise failed(error) from error
-
-    try:
-        dataset = made()
-        count = len(dataset)
-    except Exception as error:
-        raise failed(error) from error
-    if count == 0:
-        raise UserError(f"--data: {name}() returns a Dataset without images")
-    classes = getattr(dataset, "classes", None)
-    names = map(str, classes) if isinstance(classes, list | tuple) else ()
-    return Listing(count, read, names=dict(enumerate(names)))
 
 
 def _pixels(image: Any, where: str) -> tuple[np.ndarray, float]:

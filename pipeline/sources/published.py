@@ -186,7 +186,7 @@ def _linked(root: Path, files: list[Path]) -> Iterator[Path]:
 
 
 def folder(root: Path) -> Source:
-    """A folder of images per class; see pipeline/image_folder.py."""
+    """A folder of images per class; see image_folder.py."""
     from .image_folder import read_image_folder
 
     return read_image_folder(root)

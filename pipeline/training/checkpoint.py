@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..base.config import Recipe
 
 SECONDS_BETWEEN_SAVES = 20.0
-BASE = ("generators", "history", "networks", "own", "pretrained", "splits")
+BASE = ("generators", "history", "networks", "own", "pretrained", "splits", "weights")
 """Of pipeline/base: what decides over images, initial weights and random numbers."""
 
 
