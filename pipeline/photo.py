@@ -9,10 +9,6 @@ from __future__ import annotations
 import difflib
 import io
 import math
-import socket
-import threading
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +25,11 @@ from attacks.views.targeted import Targeted
 from models.front import fronted
 
 from .base.device import choose_device
-from .base.errors import UserError, told
+from .base.errors import UserError
 from .base.raw import budget
 from .base.store import write_bytes
 from .base.weights import give_weights
+from .download import downloaded
 from .report.images import magnified, png
 from .sources.given import sized
 
@@ -40,8 +37,6 @@ GRID = tuple(steps / 255 for steps in (1, 2, 4, 8, 16))
 """The ε that are tried, from large to small: whole grey levels, as a file has them."""
 SURE = 0.99
 ATTACKS: list[dict[str, Any]] = [{"attack": "pgd", "steps": 100, "restarts": 2}]
-SECONDS = 8.0
-"""In which a server that can be reached at all has answered."""
 SHOWN = 3
 
 
@@ -99,7 +94,7 @@ def look_at(image: str, to: str, weights: str | None, eps: str | None, out: str)
     way = trained.transforms()
     x = _read(image, way.resize_size[0], way.crop_size[0])
     network = resnet18()
-    file = Path(weights) if weights is not None else _downloaded(trained.url)
+    file = Path(weights) if weights is not None else downloaded(trained.url)
     give_weights(network, file, "--weights")
     model = fronted(network.eval(), (x.shape[2], x.shape[3]), mean=way.mean, std=way.std)
     print(f"Looking for {classes[target]} in {image} ...", flush=True)
@@ -185,50 +180,6 @@ def _budget(eps: str) -> float:
     if not 0 < value <= 1 or abs(value * 255 - round(value * 255)) > 1e-3:
         raise UserError(f"--eps: must be whole grey levels, 1/255 to 255/255, got {eps!r}")
     return round(value * 255) / 255
-
-
-def _downloaded(url: str) -> Path:
-    """Where torch keeps the weights, which are downloaded once.
-
-    Raises:
-        UserError: if they are not there and cannot be downloaded, within seconds.
-    """
-    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    if file.is_file():
-        return file
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SECONDS)
-    try:
-        _within(SECONDS, lambda: urllib.request.urlopen(url).close())
-        torch.hub.load_state_dict_from_url(url, check_hash=True, weights_only=True)
-    except Exception as error:  # whatever a network, a proxy or a full disk may raise
-        raise UserError(
-            f"the weights of ResNet-18 cannot be downloaded ({told(error)}). Where there is a "
-            f"network, get {url}; then name the file: "
-            f"make look IMAGE=... TO=... WEIGHTS={file.name} (or --weights {file.name})"
-        ) from None
-    finally:
-        socket.setdefaulttimeout(before)
-    return file
-
-
-def _within(seconds: float, ask: Callable[[], object]) -> None:
-    """Raise what `ask` raises, or TimeoutError: looking up a name heeds no timeout of its own."""
-    raised: list[Exception] = []
-
-    def run() -> None:
-        try:
-            ask()
-        except Exception as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise TimeoutError(f"no answer within {seconds:.0f} s")
-    if raised:
-        raise raised[0]
 
 
 def picture(found: Photo) -> bytes:

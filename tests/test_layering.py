@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.judging import per_seed
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("attacks", "models", "pipeline")
 STAGES = (
@@ -128,6 +130,14 @@ def test_what_dvc_is_told_exists_and_is_imported(stage: str) -> None:
         if dep == "custom":  # users' own attacks, imported by the name that a suite gives
             continue
         assert any(path == each or path in each.parents for each in found), f"{stage}: {dep}"
+
+
+@pytest.mark.parametrize("stage", ["attack", "noise"])
+def test_the_key_of_kept_verdicts_follows_from_all_code_that_judges(stage: str) -> None:
+    known = [ROOT / path for path in (*per_seed.FILES, *per_seed.FOLDERS)]
+    empty = {ROOT / package / "__init__.py" for package in PACKAGES}
+    for path in closure(local_file(f"pipeline.{stage}")) - empty:
+        assert any(path == each or each in path.parents for each in known), path
 
 
 def test_every_experiment_runs_the_same_pipeline() -> None:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pipeline import photo
+from pipeline import download, photo
 from pipeline.__main__ import main
 from pipeline.base.errors import UserError
 
@@ -104,7 +104,7 @@ def test_without_a_network_it_says_how_to_give_a_file(work: Path, monkeypatch, c
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(work))
     for asked, told in ((away, "no route to host"), (silent, "no answer within")):
         monkeypatch.setattr(urllib.request, "urlopen", asked)
-        monkeypatch.setattr(photo, "SECONDS", 0.2)
+        monkeypatch.setattr(download, "SECONDS", 0.2)
         assert look("--to", "broccoli") == 2
         message = capsys.readouterr().err
         assert told in message and "WEIGHTS=resnet18-" in message and "Traceback" not in message

@@ -140,20 +140,23 @@ def test_a_killed_training_loses_no_finished_seed_and_force_trains_all(
     assert not (place.network("plain") / "seed-3").exists()
 
 
-def test_what_an_attack_in_custom_reads_decides_over_what_was_kept(
+def test_what_judges_and_what_an_attack_in_custom_reads_decide_over_what_was_kept(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key of kept verdicts follows from every file below custom/, but from no cache."""
+    """The key of kept verdicts follows from the code that judges and every file below custom/, but
+    from no cache, and from no other stage."""
     for name in ("pipeline", "attacks", "models", "custom"):
         shutil.copytree(per_seed.ROOT / name, tmp_path / name)
     monkeypatch.setattr(per_seed, "ROOT", tmp_path)
     weights = place.network("plain") / "network.pt"
     keys = [per_seed.result_key(place, weights)]
-    for name in ("__pycache__/mine.pyc", "patch.npy"):
-        (tmp_path / "custom" / name).parent.mkdir(exist_ok=True)
-        (tmp_path / "custom" / name).write_bytes(b"1")
+    for name in ("custom/__pycache__/mine.pyc", "pipeline/track.py", "custom/patch.npy",
+                 "pipeline/gallery.py", "pipeline/judging/measure.py"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"1")
         keys.append(per_seed.result_key(place, weights))
-    assert keys[0] == keys[1] != keys[2]
+    assert keys[0] == keys[1] == keys[2]
+    assert len(set(keys[2:])) == 4
 
 
 def test_a_piece_is_made_once_for_its_key(tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ from ..base.store import Place, fingerprint, replace_folder
 from ..base.versions import installed
 from ..base.watched import code_files
 
+FILES = tuple(f"pipeline/{name}.py" for name in ("attack", "diagnosis", "gallery", "noise"))
+FOLDERS = ("pipeline/base", "pipeline/judging", "attacks", "models")
+"""All code that judges and writes the results, but for the user's own."""
+
 Judge = Callable[[str, str, str, Path], None]
 
 
@@ -48,8 +52,8 @@ def judge_each_seed(
 
 def result_key(place: Place, weights: Path, *settings: Any) -> str:
     """Fingerprint of all that the results of judging a network with these weights depend on."""
-    code = sorted(ROOT.glob("pipeline/*.py"))
-    for folder in ("pipeline/base", "pipeline/judging", "attacks", "models"):
+    code = [ROOT / file for file in FILES]
+    for folder in FOLDERS:
         code += sorted((ROOT / folder).rglob("*.py"))
     code += code_files([ROOT / "custom"])  # an attack of the user's may read files of any kind
     # torchvision runs its own architectures.

@@ -1,0 +1,60 @@
+"""The weights of `look --image`, downloaded once, or told within seconds how to bring them."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from .base.errors import UserError, told
+
+SECONDS = 8.0
+"""In which a server that can be reached at all has answered."""
+
+
+def downloaded(url: str) -> Path:
+    """Where torch keeps the weights, which are downloaded once.
+
+    Raises:
+        UserError: if they are not there and cannot be downloaded, within seconds.
+    """
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if file.is_file():
+        return file
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS)
+    try:
+        _within(SECONDS, lambda: urllib.request.urlopen(url).close())
+        torch.hub.load_state_dict_from_url(url, check_hash=True, weights_only=True)
+    except Exception as error:  # whatever a network, a proxy or a full disk may raise
+        raise UserError(
+            f"the weights of ResNet-18 cannot be downloaded ({told(error)}). Where there is a "
+            f"network, get {url}; then name the file: "
+            f"make look IMAGE=... TO=... WEIGHTS={file.name} (or --weights {file.name})"
+        ) from None
+    finally:
+        socket.setdefaulttimeout(before)
+    return file
+
+
+def _within(seconds: float, ask: Callable[[], object]) -> None:
+    """Raise what `ask` raises, or TimeoutError: looking up a name heeds no timeout of its own."""
+    raised: list[Exception] = []
+
+    def run() -> None:
+        try:
+            ask()
+        except Exception as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"no answer within {seconds:.0f} s")
+    if raised:
+        raise raised[0]
