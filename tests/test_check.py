@@ -230,6 +230,8 @@ def test_options_that_are_wrong_are_told_all_at_once(work: Path, capsys) -> None
     assert "--samples: 25 asked, but there are 24 images" in capsys.readouterr().err
     assert main(options("--eps", "0.1", "--classes", "{a: 0, b: 1}")) == 2
     assert "--classes: no output is given for c" in capsys.readouterr().err
+    assert main(options("--eps", "2")) == 2
+    assert "--eps: 2 is more than linf allows" in capsys.readouterr().err
     assert not list(work.glob("check-*"))
 
 

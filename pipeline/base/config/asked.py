@@ -64,8 +64,17 @@ class Asked(Own):
         return draws
 
     def config(self, pixels: int, images: int) -> Config:
-        """The configuration: `images` of `pixels` numbers each, one network, one suite."""
+        """The configuration: `images` of `pixels` numbers each, one network, one suite.
+
+        Raises:
+            UserError: if the box of such images holds no such budget.
+        """
         largest = registry.largest_eps(self.norm, pixels)
+        if self.eps > largest * (1 + 1e-9):
+            raise UserError(
+                f"--eps: {self.eps:g} is more than {self.norm} allows for these images in [0, 1]: "
+                f"at most {largest:g}"
+            )
         entry = self.model_dump(mode="json", include=set(Own.model_fields) - {"claimed"})
         if self.require is not None:
             entry["claimed"] = {"suite": self.norm, "eps": self.eps, "robust_acc": self.require}
