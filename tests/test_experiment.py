@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.base.config import load
 from pipeline.base.errors import UserError
 from pipeline.experiment import available, create
+from pipeline.report import factors
 
 ROOT = Path(__file__).parent.parent
 
@@ -71,3 +73,19 @@ def test_every_experiment_of_this_repository_says_where_it_lies() -> None:
         place = yaml.safe_load(path.read_text())
         assert (path.parent / place["root"]).resolve() == ROOT.resolve()
         assert (ROOT / place["here"]).resolve() == path.parent.resolve()
+
+
+@pytest.mark.parametrize("origin", ["cifar10", "mnist"])
+def test_the_grid_of_the_ablation_fits_other_data(origin: str, tmp_path: Path) -> None:
+    """As docs/memorization.md says it is done."""
+    params, grid = (
+        yaml.safe_load((ROOT / "experiments" / name / "params.yaml").read_text())
+        for name in (origin, "ablation")
+    )
+    params["networks"], params["memorize"]["networks"] = grid["networks"], {}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params))
+    config = load(path)
+    found = factors.grid({name: config.recipe_of(name).model_dump() for name in config.networks})
+    assert found is not None
+    assert (len(found.rows), len(found.columns)) == (3, 4)
