@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from attacks.diagnosis.diagnose import is_single_step, plan
-from attacks.diagnosis.observe import Counts, broken, observe
+from attacks.diagnosis.flags import Counts
+from attacks.diagnosis.observe import broken, observe
 from attacks.registry import L_NORMS, Attacker
 
 from .base.errors import UserError

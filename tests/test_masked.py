@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -15,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks import ModelError, Oracle, Result, ThreatModel, evaluate
+from attacks import ModelError, Oracle, Result, ThreatModel, evaluate, keyed
+from attacks.diagnosis.answers import gradients_asked
 from attacks.diagnosis.diagnose import diagnose, plan
 from attacks.diagnosis.flags import settled
 from attacks.registry import resolve
@@ -65,6 +67,30 @@ class BatchStatistics(nn.Module):
         return F.batch_norm(self.inner(x), None, None, training=True)
 
 
+@torch.enable_grad()
+def purified(x: Tensor) -> Tensor:
+    """Images a few steps nearer to what the network is sure of: a defence that optimizes."""
+    x = x.detach()
+    for _ in range(3):
+        x.requires_grad_()
+        sure = trained()(x).logsumexp(dim=1).sum()
+        x = (x + 0.01 * torch.autograd.grad(sure, x)[0].sign()).clamp(0, 1).detach()
+    return x
+
+
+class Jumping(nn.Module):
+    """`trained()` with an offset to each logit that follows from the image's bits like a hash."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = trained()
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.inner(x)
+        state = keyed.stream(keyed.digest(x.detach()), "jump")
+        return logits + 2 * keyed.uniform(state, logits.shape[1:])
+
+
 def quantized(levels: int) -> Hidden:
     return Hidden(before=lambda x: (levels * x).round() / levels)
 
@@ -79,6 +105,8 @@ MASKED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "dead units": (lambda: Hidden(after=lambda z: F.relu(z - 4)), "Is an attack without"),
     "clipped logits": (lambda: Hidden(after=lambda z: z.clamp(-5, 5)), "Are gradients zero"),
     "batch statistics": (BatchStatistics, "Does an answer depend"),
+    "optimizing its input": (lambda: Hidden(before=purified), "Does the network optimize"),
+    "jumping": (Jumping, "Does the loss jump"),
 }
 
 
@@ -207,6 +235,26 @@ def test_looking_for_signs_leaves_generator_and_model_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     assert all(module.training for module in model.modules())
     assert all(p.grad is None and p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_gradients_inside_an_answer_are_seen_however_they_are_asked_for() -> None:
+    from torch.autograd import grad  # a name that nobody could replace later
+
+    x = torch.ones(3, requires_grad=True)
+    asks: dict[str, Callable[[], object]] = {
+        "grad": lambda: torch.autograd.grad((x * x).sum(), x),
+        "grad by its own name": lambda: grad((x * x).sum(), x),
+        "torch.func": lambda: torch.func.grad(lambda v: (v * v).sum())(x.detach()),
+        "backward": lambda: (x * x).sum().backward(),
+        "autograd.backward": lambda: torch.autograd.backward((x * x).sum()),
+    }
+    for name, ask in asks.items():
+        assert gradients_asked(ask) == 1, name
+    assert gradients_asked(lambda: x * x) == 0
+    assert gradients_asked(lambda: (asks["grad"](), asks["backward"]())) == 2
+    with pytest.raises(ZeroDivisionError):
+        gradients_asked(lambda: 1 / 0)
+    assert sys.getprofile() is None
 
 
 SUITE = [{"attack": "fgsm"}, {"attack": "pgd", "steps": 20}, {"attack": "fmn"}]

@@ -9,7 +9,7 @@ result and the report are judged alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ ORDER = (FAIL, WARN, PASS, NOT_RUN)
 
 # An unbroken image's margin may still rise by this share when steps or restarts double.
 STILL_RISING = 0.05
+
+Counts = dict[str, int | None]
 
 
 class Flag(NamedTuple):
@@ -134,53 +136,11 @@ SIGNS = {
     ),
 }
 
-UNBOUNDED = "Does an unbounded attack break everything?"
-LARGE = "Does accuracy fall to chance when grey is in every ball?"
 
-
-def counted(counts: Mapping[str, int | None], names: Sequence[str] = tuple(SIGNS)) -> list[Flag]:
+def counted(counts: Counts, names: Sequence[str] = tuple(SIGNS)) -> list[Flag]:
     """The flags of the signs `names`, from their counts and `n`, the images that were examined."""
     n = counts.get("n") or 0
     return [SIGNS[name].judge(counts.get(name), n) for name in names]
-
-
-def large_balls(counts: Mapping[str, int | None]) -> list[Flag]:
-    """The flags of attacks with ε as large as the box, and half as large."""
-    return [_unbounded(counts), _large(counts)]
-
-
-def _unbounded(counts: Mapping[str, int | None]) -> Flag:
-    """With the whole box as its ball, an attack must break every image, where one can be broken.
-
-    Counts: `unbounded`, images that survived; `constant_class`, whether every image that was asked
-    is given one class: then there is nothing to be found.
-    """
-    formula = (
-        "images that survive the attacks with ε as large as the box; FAIL from 1 if the network "
-        "gives any other image another class, WARN if it never does"
-    )
-    count, n = counts.get("unbounded"), counts.get("n") or 0
-    if count is None or n == 0:
-        return Flag(UNBOUNDED, formula, NOT_RUN, "")
-    status = PASS if not count else WARN if counts.get("constant_class") else FAIL
-    return Flag(UNBOUNDED, formula, status, f"{count} of {n} images")
-
-
-def _large(counts: Mapping[str, int | None]) -> Flag:
-    """At half the box's diameter the grey image lies in every ball: one class alone can survive.
-
-    Counts: `large`, images that survived; `majority`, those of the most frequent label.
-    """
-    formula = (
-        "images that survive the attacks with ε half as large as the box; FAIL above the number "
-        "of the most frequent label"
-    )
-    count, most = counts.get("large"), counts.get("majority")
-    n = counts.get("n") or 0
-    if count is None or most is None or n == 0:
-        return Flag(LARGE, formula, NOT_RUN, "")
-    value = f"{count} of {n} images, most frequent label {most}"
-    return Flag(LARGE, formula, FAIL if count > most else PASS, value)
 
 
 def doubled(what: str, new: int | None, n: int) -> Flag:

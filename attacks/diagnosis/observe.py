@@ -20,12 +20,10 @@ from ..registry import L_NORMS, Attacker, largest_eps
 from ..suite import run_suite
 from ..threat import ThreatModel, column
 from ..verdict import BROKEN
+from .answers import of_answers
+from .flags import Counts
 
-TINY = 2.0**-13
-COMPANY = 1e-3
 FRAGILE = 1e-5
-
-Counts = dict[str, int | None]
 
 
 class Broken(NamedTuple):
@@ -83,59 +81,35 @@ def observe(
         seed: of every random draw.
 
     Returns:
-        Counts of images by the names of `flags.SIGNS`, and those that `flags.large_balls` reads;
-        `n` is how many there are.
+        Counts of images by the names of `flags.SIGNS`, and what `whole.of_whole` reads; `n` is how
+        many images there are.
     """
     counts: Counts = {"n": len(x)}
     if len(x):
-        counts |= of_model(oracle, x, y, keys, norm, eps, seed)
+        counts |= of_gradients(oracle, x, y, keys, norm, eps, seed)
+        counts |= of_answers(oracle, x, y, keys, seed)
         counts |= of_large_balls(oracle, x, y, keys, norm, attackers, seed)
         if not counts["random"] and not counts["company"]:  # else another pass differs anyway
             counts |= of_witnesses(oracle, witnesses)
     return counts
 
 
-def of_model(
+def of_gradients(
     oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, norm: str, eps: float, seed: int
 ) -> Counts:
-    """Gradients that are zero, logits that saturate, answers that stand still or will not.
+    """Gradients that are zero, or would be in the cross-entropy.
 
     Returns:
-        Counts of images: zero, saturated, constant, random, company (names of `flags.SIGNS`); None
-        for what a random answer leaves open.
+        Counts of images: zero, saturated (names of `flags.SIGNS`).
     """
-    state = keyed.stream(keys, seed, "signs")
     zero = clean = _still(oracle, x, y, keys, margin)
     if norm in L_NORMS:
         threat = ThreatModel(norm, eps)
+        state = keyed.stream(keys, seed, "signs")
         inside = threat.project(x + in_ball(state, tuple(x.shape[1:]), threat), x)
         zero = clean | _still(oracle, inside, y, keys, margin)
     saturated = _still(oracle, x, y, keys, _cross_entropy) & ~clean
-    logits = oracle.logits(x, keys)
-    random = _differ(logits, _asked_with_other_luck(oracle, x, keys, seed), 0)
-    counts: Counts = {
-        "zero": int(zero.sum()),
-        "saturated": int(saturated.sum()),
-        "random": int(random.sum()),
-        "constant": None,
-        "company": None,
-    }
-    if not random.any():
-        step = TINY * keyed.signs(keyed.stream(state, "tiny"), x.shape[1:])
-        moved = torch.where((x + step >= 0) & (x + step <= 1), x + step, x - step)
-        if not oracle.levels:  # rounding to levels undoes tiny changes
-            # The model's own answer: a faster copy that is searched may round them away.
-            before, after = oracle.plain(x), oracle.plain(moved)
-            if oracle.draws:
-                before, after = logits, oracle.logits(moved, keys)
-            counts["constant"] = int((before == after).all(dim=1).sum())
-        # Every other image leaves the batch.
-        apart = torch.empty_like(logits)
-        for part in (slice(0, None, 2), slice(1, None, 2)):
-            if len(x[part]):
-                apart[part] = oracle.logits(x[part], keys[part])
-        counts["company"] = int(_differ(logits, apart, COMPANY).sum())
-    return counts
+    return {"zero": int(zero.sum()), "saturated": int(saturated.sum())}
 
 
 def _still(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, loss: Loss) -> Tensor:
@@ -149,19 +123,6 @@ def _still(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, loss: Loss) -> Te
 
 def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     return torch.nn.functional.cross_entropy(logits, y, reduction="none")
-
-
-def _asked_with_other_luck(oracle: Oracle, x: Tensor, keys: Tensor, seed: int) -> Tensor:
-    """Logits of a second pass, with torch's global generator in another state."""
-    devices = [x.device] if x.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed + 1)
-        return oracle.logits(x, keys)
-
-
-def _differ(first: Tensor, second: Tensor, share: float) -> Tensor:
-    """Whose logits (N, K) differ by more than `share` of the largest |logit|, (N,) bool."""
-    return (first - second).abs().amax(dim=1) > share * first.abs().amax(dim=1)
 
 
 def of_large_balls(

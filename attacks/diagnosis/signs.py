@@ -16,9 +16,10 @@ from ..oracle import Oracle
 from ..registry import ATTACKS, L_NORMS, NOISE, Attacker
 from ..suite import SuiteResult, run_suite
 from ..verdict import BROKEN
-from .flags import Flag, counted, large_balls
-from .observe import Counts, observe
+from .flags import Counts, Flag, counted
 from .observe import broken as broken_images
+from .observe import observe
+from .whole import of_whole
 
 # Random search and noise on what the attacks left. On networks that hide their gradients the first
 # hundreds of queries already break much.
@@ -70,7 +71,7 @@ def signs(
             by_search = found.witnesses.index[free[found.witnesses.attack]]
             hit = torch.isin(keys, by_search.to(keys.device))
             counts |= searched_only(oracle, x[hit], y[hit], keys[hit], threat, attackers, seed)
-    return counted(counts) + large_balls(counts)
+    return counted(counts) + of_whole(counts)
 
 
 def single_step_only(

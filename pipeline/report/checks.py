@@ -22,8 +22,8 @@ from attacks.diagnosis.flags import (
     Sign,
     allowed,
     counted,
-    large_balls,
 )
+from attacks.diagnosis.whole import of_whole
 
 from . import memorization_checks, training_checks, wording
 from .check import Check, Finding
@@ -108,7 +108,7 @@ def _diagnosed(results: Results) -> list[Check]:
     found: dict[str, list[tuple[str, Flag]]] = {}
     for cell in results.cells.values():
         counts = counted(cell.signs, COUNTED)
-        for flag in [*cell.diagnosis.flags(), *counts, *large_balls(cell.signs)]:
+        for flag in [*cell.diagnosis.flags(), *counts, *of_whole(cell.signs)]:
             found.setdefault(flag.question, []).append((f"{cell.network} × {cell.suite}", flag))
     made = []
     for question, of_cells in found.items():

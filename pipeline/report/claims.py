@@ -8,10 +8,10 @@ from typing import Any
 
 from . import wording
 from .comparisons import APART, INCOMPLETE, Right, pairs, survives
+from .factors import Couples, Recipe, couples
 from .measures import Measure
 from .opening import DIRECTION
 from .results import Results
-from .settings import default
 
 HELD, NOT_HELD, NOT_TESTED, OPEN = "HELD", "NOT HELD", "NOT TESTED", "INCOMPLETE"
 FITTED = 0.99
@@ -31,8 +31,10 @@ def claims(results: Results, found: list[Measure], eps: float) -> list[Claim]:
     """Each claim with its test; `found` are the measures of the headline suite."""
     read = [m for m in found if m.right]  # one that reads nothing rightly cannot be fooled
     read = [m for m in read if m.network in results.trained]
-    plain = [m for m in read if not _recipe(results, m.network).get("adversarial")]
-    trained = [m for m in read if _recipe(results, m.network).get("adversarial")]
+    recipes = {name: info["recipe"] for name, info in results.trained.items()}
+    plain = [m for m in read if not _attacked(recipes[m.network])]
+    judged = {m.network: recipes[m.network] for m in read}
+    defended = couples(judged, _attacked, lambda r: not _attacked(r), ("adversarial",))
     random = [r for r in results.memorize if r["kind"] == "labels" and r["fraction"] == 1]
     regularized = [r for r in random if _regularized(r["recipe"])]
     images = [r for r in results.memorize if r["kind"] != "labels"]
@@ -42,6 +44,12 @@ def claims(results: Results, found: list[Measure], eps: float) -> list[Claim]:
         for m in found
         for right in [results.cells[m.network, m.suite].attack.right]
     }
+    speed = couples(
+        recipes,
+        lambda r: r.get("settings.batch_norm") is True,
+        lambda r: r.get("settings.batch_norm") is False,
+        ("settings.batch_norm",),
+    )
     at = wording.grid_eps(eps)
     known = [m for m in found if m.one_draw.multiple.known]
     return [
@@ -76,21 +84,29 @@ def claims(results: Results, found: list[Measure], eps: float) -> list[Claim]:
         ),
         _compared(
             "Training on attacked images helps against attacks",
-            f"survivors at ε = {at}, each pair with and without it; McNemar, Holm",
+            f"survivors at ε = {at}, with it minus without, pairs that differ in it alone; "
+            "McNemar, Holm",
             survive,
-            [(t.network, p.network) for t in trained for p in plain],
+            defended,
         ),
         _compared(
             "Training on attacked images costs clean accuracy",
-            "clean accuracy, each pair without and with it; McNemar, Holm",
+            "clean accuracy, without it minus with it, pairs that differ in it alone; "
+            "McNemar, Holm",
             clean,
-            [(p.network, t.network) for t in trained for p in plain],
+            defended._replace(pairs=[pair[::-1] for pair in defended.pairs]),
         ),
         _compared(
             "Augmentation helps more than explicit regularization",
-            "clean accuracy, each pair of the two alone; McNemar, Holm",
+            "clean accuracy, augmented minus regularized, pairs that differ in augmentation, "
+            "weight decay and dropout alone; McNemar, Holm",
             clean,
-            _augmented_against_regularized(results, plain),
+            couples(
+                judged,
+                lambda r: _augmented(r) and not _regularized(r) and not _attacked(r),
+                lambda r: _regularized(r) and not _augmented(r),
+                ("augmentation", "weight_decay", "dropout"),
+            ),
         ),
         _all(
             "Networks fit random labels",
@@ -117,31 +133,27 @@ def claims(results: Results, found: list[Measure], eps: float) -> list[Claim]:
             "Batch normalization speeds training",
             "epochs until a network first fits the share of training images that both of a pair "
             "reach, fewer with it; pairs that differ in batch_norm alone",
-            _differing(results, "batch_norm", True, False),
+            speed.pairs,
             lambda pair: _both_epochs(results, *pair),
             lambda pair: _epochs(results, *pair) < _epochs(results, *pair[::-1]),
+            missing=speed.reason,
         ),
         _compared(
             "Depth without shortcuts hurts",
             "clean accuracy, with shortcuts minus without, pairs that differ in shortcut alone; "
             "McNemar, Holm",
             clean,
-            [
-                pair
-                for kind in ("padding", "projection")
-                for pair in _differing(results, "shortcut", kind, "none")
-                if set(pair) <= set(clean)
-            ],
+            couples(
+                judged,
+                lambda r: r.get("settings.shortcut") in ("padding", "projection"),
+                lambda r: r.get("settings.shortcut") == "none",
+                ("settings.shortcut",),
+            ),
         ),
     ]
 
 
-def _recipe(results: Results, network: str) -> dict[str, Any]:
-    recipe: dict[str, Any] = results.training[network]["recipe"]
-    return recipe
-
-
-def _regularized(recipe: dict[str, Any]) -> bool:
+def _regularized(recipe: Recipe) -> bool:
     return bool(recipe.get("weight_decay") or recipe.get("dropout"))
 
 
@@ -151,41 +163,16 @@ def _small(measure: Measure) -> bool:
     return measure.one_draw.multiple.low > 1 / SMALL_PART
 
 
-def _augmented(recipe: dict[str, Any]) -> bool:
+def _augmented(recipe: Recipe) -> bool:
     return recipe.get("augmentation", "none") != "none"
 
 
-def _augmented_against_regularized(results: Results, plain: list[Measure]) -> list[tuple[str, str]]:
-    kinds = {m.network: _recipe(results, m.network) for m in plain}
-    augmented = [n for n, r in kinds.items() if _augmented(r) and not _regularized(r)]
-    regularized = [n for n, r in kinds.items() if _regularized(r) and not _augmented(r)]
-    return [(a, r) for a in augmented for r in regularized]
+def _attacked(recipe: Recipe) -> bool:
+    return bool(recipe.get("adversarial"))
 
 
 def _worst(measure: Measure) -> Any:
     return measure.worst_draw
-
-
-def _differing(results: Results, setting: str, first: Any, second: Any) -> list[tuple[str, str]]:
-    """Pairs of networks whose recipes differ in one setting of the architecture alone."""
-    recipes = {name: _recipe(results, name) for name in results.trained}
-    given = {name: recipe.get("settings", {}) for name, recipe in recipes.items()}
-    # A setting that a recipe leaves out has the architecture's default.
-    values = {
-        name: given[name].get(setting, default(str(recipe.get("architecture")), setting))
-        for name, recipe in recipes.items()
-    }
-
-    def rest(name: str) -> dict[str, Any]:
-        others = {key: value for key, value in given[name].items() if key != setting}
-        return recipes[name] | {"settings": others, "seeds": None}
-
-    return [
-        (a, b)
-        for a in recipes
-        for b in recipes
-        if values[a] == first and values[b] == second and rest(a) == rest(b)
-    ]
 
 
 def _both_epochs(results: Results, first: str, second: str) -> str:
@@ -210,31 +197,31 @@ def _all(
     told: Callable[[Any], str],
     holds: Callable[[Any], bool],
     complete: Callable[[Any], bool] = lambda _: True,
+    *,
+    missing: str = "nothing that could tell was run",
 ) -> Claim:
     """Held if it holds in every case, errors counted against it; all cases are told.
 
     A case that does not hold refutes the claim if it is complete, and leaves it open otherwise.
     """
     if not cases:
-        return Claim(claim, test, "nothing that could tell was run", NOT_TESTED)
+        return Claim(claim, test, missing, NOT_TESTED)
     against = [case for case in cases if not holds(case)]
     refuted = any(complete(case) for case in against)
     verdict = NOT_HELD if refuted else OPEN if against else HELD
     return Claim(claim, test, ", ".join(told(case) for case in cases), verdict)
 
 
-def _compared(
-    claim: str, test: str, right: dict[str, Right], couples: list[tuple[str, str]]
-) -> Claim:
+def _compared(claim: str, test: str, right: dict[str, Right], asked: Couples) -> Claim:
     """Held if the first network of every couple is better by more than chance explains.
 
     Verdicts that ended in an error leave it open, unless a couple without them refutes it.
     """
-    if not couples:
-        return Claim(claim, test, "nothing that could tell was run", NOT_TESTED)
+    if not asked.pairs:
+        return Claim(claim, test, asked.reason, NOT_TESTED)
     family = {frozenset((p.first, p.second)): p for p in pairs(right)}
     told, verdicts = [], []
-    for first, second in couples:
+    for first, second in asked.pairs:
         pair = family[frozenset((first, second))]
         ends = (pair.worst.difference, pair.best.difference)
         if pair.first != first:

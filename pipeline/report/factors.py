@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import wording
+from .settings import filled
 
 Recipe = dict[str, Any]
 
@@ -47,6 +49,54 @@ def grid(recipes: dict[str, Recipe]) -> Grid | None:
 def by_samples(recipes: dict[str, Recipe]) -> list[list[str]]:
     """Networks that differ in the size of their training set alone; groups of at least three."""
     return [names for names in _alike(recipes, ("samples",)) if len(names) > 2]
+
+
+class Couples(NamedTuple):
+    """Pairs of networks that differ in what a claim says; where there are none, the reason."""
+
+    pairs: list[tuple[str, str]]
+    reason: str
+
+
+def couples(
+    recipes: dict[str, Recipe],
+    first: Callable[[Recipe], bool],
+    second: Callable[[Recipe], bool],
+    apart: tuple[str, ...],
+) -> Couples:
+    """Each network of the first kind with each of the second, if all but `apart` is the same.
+
+    Args:
+        recipes: of networks; `first` and `second` are asked for theirs as `flat` has them.
+        apart: keys in which the two may differ.
+    """
+    known = {name: flat(recipe) for name, recipe in recipes.items()}
+    asked = [
+        (a, b, [key for key in _differing(known[a], known[b]) if key not in apart])
+        for a in known
+        for b in known
+        if first(known[a]) and second(known[b])
+    ]
+    pairs = [(a, b) for a, b, more in asked if not more]
+    if pairs or not asked:
+        return Couples(pairs, "" if pairs else "nothing that could tell was run")
+    a, b, more = min(asked, key=lambda each: len(each[2]))
+    return Couples([], f"no fair pair: {a} and {b} differ in {wording.join(more)} too")
+
+
+def flat(recipe: Recipe) -> Recipe:
+    """A recipe, its architecture's settings as `settings.<name>` with defaults filled in.
+
+    Without its seeds: which run of a recipe it is makes no other recipe.
+    """
+    rest = {key: value for key, value in recipe.items() if key not in ("settings", "seeds")}
+    settings = filled(str(recipe.get("architecture")), recipe.get("settings", {}))
+    return rest | {f"settings.{name}": value for name, value in settings.items()}
+
+
+def _differing(first: Recipe, second: Recipe) -> list[str]:
+    keys = dict.fromkeys([*first, *second])
+    return [key for key in keys if first.get(key) != second.get(key)]
 
 
 def _alike(recipes: dict[str, Recipe], apart: tuple[str, ...]) -> list[list[str]]:

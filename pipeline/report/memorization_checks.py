@@ -28,7 +28,8 @@ def checks(results: Results) -> list[Check]:
     return [
         Check(
             "Does a fully random label teach nothing about test images?",
-            f"|test accuracy − chance| ≤ {ERRORS:g} standard errors; WARN beyond",
+            f"|test accuracy − chance| ≤ {ERRORS:g} standard errors of test images and of the draw "
+            "of labels; WARN beyond",
             _each(random, _chance),
         ),
         Check(
@@ -61,14 +62,19 @@ def _each(runs: Iterable[Run], test: Callable[[Run], tuple[str, str]]) -> list[F
 
 def _chance(run: Run) -> tuple[str, str]:
     chance = 1 / run["classes"]
-    away = (run["test_acc"] - chance) / _error(chance, run["n_test"])
+    away = (run["test_acc"] - chance) / _error(chance, run["n_test"], run["n_train"])
     told = f"{wording.accuracy(tested(run))}, {wording.signed(away)} standard errors"
     return (PASS if abs(away) <= ERRORS else WARN), told
 
 
-def _error(share: float, n: int) -> float:
-    """Standard error of a share of n."""
-    return math.sqrt(share * (1 - share) / n)
+def _error(chance: float, n_test: int, n_train: int) -> float:
+    """Standard error of the accuracy on test images of a network that fits labels drawn at random.
+
+    Test images that lie nearest to the same training image share its label, and with it their luck:
+    if each takes the label of its nearest one of n_train, which are alike often the nearest, the
+    variance is that of n_test guesses and that of n_train labels drawn.
+    """
+    return math.sqrt(chance * (1 - chance) * (1 / n_test + 1 / n_train))
 
 
 def _fits(run: Run) -> tuple[str, str]:

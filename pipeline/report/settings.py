@@ -1,4 +1,4 @@
-"""The value that a setting of an architecture has where a recipe leaves it out."""
+"""The settings of an architecture, those that a recipe leaves out among them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from models import ARCHITECTURES
 
 
-def default(architecture: str, setting: str) -> Any:
-    """None where the architecture has no such setting."""
+def filled(architecture: str, given: dict[str, Any]) -> dict[str, Any]:
+    """All of them; of an architecture that is not known, those that are given."""
     known = ARCHITECTURES.get(architecture)
-    return known.filled({}).get(setting) if known else None
+    return known.filled(given) if known else given
