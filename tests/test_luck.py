@@ -103,6 +103,16 @@ def test_every_number_of_the_spread_follows_from_the_runs(place: Place) -> None:
             assert found[name]["low"] <= found[name]["mean"] <= found[name]["high"]
         assert metrics[network]["robust_acc"] == pytest.approx(mine.robust_acc.iloc[0], abs=1e-5)
     assert runs[runs.suite == "l2"].robust_acc.isna().all()  # the headline's suite alone has an ε
+    curves = pd.read_csv(place.reports / "tables/seeds_curves.csv")
+    for suite, (_, grid) in synthetic.SUITES.items():
+        mine = curves[(curves.network == "hard") & (curves.suite == suite)]
+        assert mine.eps.tolist() == [0.0, *grid]
+        assert (mine["mean"].diff().dropna() <= 0).all()  # no image breaks at a smaller ε alone
+        assert ((mine.low <= mine["mean"]) & (mine["mean"] <= mine.high)).all()
+    at = curves[(curves.suite == "linf") & (curves.eps == 0.1)].set_index("network")
+    for network in NETWORKS:
+        spread_there = {end: at.loc[network, end] for end in ("mean", "low", "high")}
+        assert spread_there == pytest.approx(metrics[network]["seeds"]["robust_acc"], abs=1e-5)
     pairs = tables["seeds_pairs"].set_index(["number", "first", "second"]).verdict
     assert pairs["robust_acc", "plain", "twin"] == ALIKE
     assert pairs["robust_acc", "plain", "hard"] == APART

@@ -185,15 +185,39 @@ def test_on_a_grid_finer_than_thousandths_no_two_eps_share_a_step() -> None:
         for k in (0, 1, 2, 8)
     ]
     suite = {"suite": "linf", "noise": "uniform"}
-    assert [step for name, _, step in by_eps(rows, [suite]) if name == "robust_acc/linf"] == [
+    assert [step for name, _, step in by_eps(rows, [suite], []) if name == "robust_acc/linf"] == [
         0,
         1,
         2,
         8,
     ]
     rows[1]["eps"] = "0.0003"
-    steps = [step for name, _, step in by_eps(rows, [suite]) if name == "robust_acc/linf"]
+    steps = [step for name, _, step in by_eps(rows, [suite], []) if name == "robust_acc/linf"]
     assert steps == [0, 300, 1961, 7843]
+
+
+def test_a_network_of_several_seeds_shows_their_spread(place: Place) -> None:
+    """At the headline's ε beside the first run's numbers, and as curves against ε."""
+    ends = {"mean": 0.21, "low": 0.15, "high": 0.27}
+    numbers = {"clean_acc": 0.98, "eps50": 0.08, "robust_acc": 0.2}
+    set_metrics(place, plain=numbers | {"seeds": {"n": 3, "robust_acc": ends}})
+    with pytest.raises(UserError, match=r"seeds_curves\.csv: missing"):
+        track.run(place, config())
+    rows = ["network,suite,eps,seeds,mean,low,high"]
+    rows += [f"plain,linf,{eps},3,{1 - eps},{0.9 - eps},1" for eps in (0.0, 0.1, 0.3)]
+    store.write_text(place.reports / "tables" / "seeds_curves.csv", "\n".join(rows))
+    track.run(place, config())
+
+    found = {run.data.tags["network"]: run for run in runs()}
+    shown = found["plain"].data.metrics
+    assert {end: shown[f"robust_acc/seeds_{end}"] for end in ends} == ends
+    assert shown["robust_acc"] == 0.2  # of the first
+    history = client(Path("mlflow.db")).get_metric_history(
+        found["plain"].info.run_id, "robust_acc/linf_seeds_low"
+    )
+    points = sorted((point.step, point.value) for point in history)
+    assert points == [(0, 0.9), (100, pytest.approx(0.8)), (300, pytest.approx(0.6))]
+    assert not [name for name in found["adversarial"].data.metrics if "seeds" in name]
 
 
 def test_a_network_that_was_trained_elsewhere_has_no_curves_by_epoch(place: Place) -> None:

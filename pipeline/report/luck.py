@@ -106,7 +106,12 @@ def pairs(spreads: dict[str, Spread]) -> list[Pair]:
 
 def tables(lucks: Sequence[Luck]) -> dict[str, list[dict[str, Any]]]:
     """{name: rows} of the tables of seeds; none where every network was trained once."""
-    found = {"seeds": run_rows, "seeds_spread": spread_rows, "seeds_pairs": pair_rows}
+    found = {
+        "seeds": run_rows,
+        "seeds_spread": spread_rows,
+        "seeds_curves": curve_rows,
+        "seeds_pairs": pair_rows,
+    }
     made = {name: list(rows(lucks)) for name, rows in found.items()}
     return {name: rows for name, rows in made.items() if rows}
 
@@ -133,6 +138,20 @@ def spread_rows(lucks: Sequence[Luck]) -> Iterator[dict[str, Any]]:
         for name, found in each.spreads().items():
             named = {"network": each.network, "suite": each.suite, "number": name}
             yield named | {"seeds": len(found.values), **_told(found), "sd": found.deviation}
+
+
+def curve_rows(lucks: Sequence[Luck]) -> Iterator[dict[str, Any]]:
+    """For a table: one row for each network, suite and ε, of accuracy in the worst case.
+
+    An ε at which verdicts of a run are missing has no row.
+    """
+    for each in lucks:
+        curves = [run.worst_curve for run in each.runs.values()]
+        for place, eps in enumerate(curves[0].eps):
+            found = spread([_share(curve.accuracy[place]) for curve in curves], 1.0)
+            if found is not None:
+                named = {"network": each.network, "suite": each.suite, "eps": eps}
+                yield named | {"seeds": len(found.values), **_told(found)}
 
 
 def pair_rows(lucks: Sequence[Luck]) -> Iterator[dict[str, Any]]:

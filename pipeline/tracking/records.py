@@ -18,7 +18,7 @@ from ..base.store import Place, fingerprint, read_json
 if TYPE_CHECKING:
     from ..base.config import Config
 
-SCHEMA = 2  # part of every key: raise it when runs should be written anew
+SCHEMA = 3  # part of every key: raise it when runs should be written anew
 HEADLINES = 12  # more columns than this and nobody reads MLflow's table
 FIRST = ("clean_acc", "noise_acc", "robust_acc", "certified_acc", "eps50", "eps10")
 
@@ -54,6 +54,8 @@ def read_records(place: Place, config: Config) -> list[Record]:
     """One record for each network of params.yaml, in its order, then those of `memorize`."""
     metrics = read_json(place.reports / "metrics.json")
     suites, curves = _table(place, "networks"), _table(place, "curves")
+    several = any("seeds" in metrics.get(name, {}) for name in config.networks)
+    seeds = _table(place, "seeds_curves") if several else []
     data = _data(place)
 
     def of(network: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -64,7 +66,7 @@ def read_records(place: Place, config: Config) -> list[Record]:
         if name not in metrics:
             raise UserError(f"{place.reports / 'metrics.json'}: nothing on {name}; run the report")
         shown = _headlines(metrics[name], of(name, suites))
-        shown += by_eps(of(name, curves), of(name, suites))
+        shown += by_eps(of(name, curves), of(name, suites), of(name, seeds))
         records.append(_record(place, config, name, shown, data))
     return records + [_memorized(place, name, data) for name in config.memorize.networks]
 
@@ -149,7 +151,14 @@ def _headlines(
         family = name.split("/")[0]
         return (FIRST.index(family) if family in FIRST else len(FIRST), name)
 
-    flat = _numbers(flattened(metrics, "/"))
+    spread = metrics.get("seeds", {})  # of several training runs, of which the rest is the first's
+    flat = _numbers(metrics)
+    flat |= {
+        f"{name}/seeds_{end}": value
+        for name, ends in spread.items()
+        if isinstance(ends, dict)
+        for end, value in _numbers(ends).items()
+    }
     flat |= {f"eps50/{row['suite']}": float(row["eps50"]) for row in suites if row["eps50"]}
     return [(name, flat[name], 0) for name in sorted(flat, key=order)[:HEADLINES]]
 
@@ -165,11 +174,12 @@ def _history(prefix: str, history: list[dict[str, Any]]) -> list[tuple[str, floa
 
 
 def by_eps(
-    curves: list[dict[str, str]], suites: list[dict[str, str]]
+    curves: list[dict[str, str]], suites: list[dict[str, str]], seeds: list[dict[str, str]]
 ) -> list[tuple[str, float, int]]:
     """Accuracy against ε, so that MLflow draws it: its step is ε in thousandths.
 
-    Worst case and one draw of the most harmful noise, of one network. A step must be a whole
+    Worst case and one draw of the most harmful noise, of one network; of one with several seeds,
+    the mean over them and the ends of its 95 % interval too. A step must be a whole
     number: 0.15 is step 150, 8/255 is step 31. On a grid so fine that two ε would share a step it
     is millionths.
     """
@@ -184,6 +194,12 @@ def by_eps(
             for row in found:
                 eps = float(row["eps"])
                 points.append((f"{kind}/{name}", float(row["acc"]), round(eps * unit)))
+        for row in [row for row in seeds if row["suite"] == name]:
+            step = round(float(row["eps"]) * unit)
+            points += [
+                (f"robust_acc/{name}_seeds_{end}", float(row[end]), step)
+                for end in ("mean", "low", "high")
+            ]
     return points
 
 
