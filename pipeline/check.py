@@ -24,7 +24,7 @@ from .base.taken import take_in
 from .base.watched import watched
 from .data import checksum
 from .judging.images import load_images, subset
-from .report import results, wording
+from .report import loading, wording
 from .report.measures import measure
 from .report.own import NOT_REFUTED, REFUTED, UNDECIDED, judge
 from .sources.given import Given, read_given
@@ -125,7 +125,7 @@ def _prepare(place: Place, question: Asked, config: Config, given: Given) -> Non
 
 def _verdict(place: Place, config: Config, question: Asked, eps: str) -> int:
     """Say what was found, as the report has it; `eps` as it was asked."""
-    cell = results.load(place, config).cells[question.name, question.norm]
+    cell = loading.load(place, config).cells[question.name, question.norm]
     found = measure(cell)
     _, robust = found.worst_curve.at_least(question.eps)
     at = f"{wording.norm(question.norm)} ε = {eps}"

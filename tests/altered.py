@@ -13,8 +13,8 @@ import synthetic
 from pipeline.report import (
     checks,
     claims,
+    loading,
     measures,
-    results,
 )
 from pipeline.report.results import Cell, Results
 
@@ -24,7 +24,7 @@ EPS = 0.1
 
 def made_results(folder: Path) -> Results:
     """Two networks judged by two suites, written below `folder` and loaded."""
-    return results.load(synthetic.write(folder, NETWORKS), synthetic.config(NETWORKS))
+    return loading.load(synthetic.write(folder, NETWORKS), synthetic.config(NETWORKS))
 
 
 def with_cell(made: Results, change: Callable[[Cell], Cell], network: str = "plain") -> Results:

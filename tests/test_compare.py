@@ -19,7 +19,7 @@ from pipeline.__main__ import main
 from pipeline.base import store
 from pipeline.base.errors import UserError
 from pipeline.base.store import Place
-from pipeline.report import results, tables
+from pipeline.report import loading, tables
 from test_stages import tiny
 
 PAIR = {"plain": (0.09, 5.0, 0.98), "hard": (0.21, 4.0, 0.97)}
@@ -67,7 +67,7 @@ def row(text: str, network: str) -> list[str]:
 def table_of(place: Place, networks: dict[str, Any]) -> None:
     """The table of all verdicts, as the report writes it."""
     nothing = SimpleNamespace(networks=[], corruptions={})
-    loaded = results.load(place, synthetic.config(networks, memorize=nothing))
+    loaded = loading.load(place, synthetic.config(networks, memorize=nothing))
     (place.reports / "tables").mkdir(parents=True)
     path = place.reports / "tables" / "verdicts.parquet"
     tables.write_verdicts(path, loaded)

@@ -14,7 +14,7 @@ from scipy import stats
 import synthetic
 from pipeline.base.errors import UserError
 from pipeline.base.store import Place
-from pipeline.report import luck, results, run
+from pipeline.report import loading, luck, run
 from pipeline.report.comparisons import ALIKE, APART, UNTESTED
 from pipeline.report.measures import measures
 from pipeline.report.section import Findings
@@ -142,7 +142,7 @@ def test_what_is_said_of_other_runs_follows_from_the_seeds(tmp_path: Path) -> No
     ):
         place = synthetic.write(tmp_path, NETWORKS, n=30, seeds=several)
         config = synthetic.config(NETWORKS)
-        loaded = results.load(place, config)
+        loaded = loading.load(place, config)
         found = measures(loaded)
         head = config.headline
         lucks = luck.luck(loaded, found, head.suite, head.eps)

@@ -10,10 +10,10 @@ import pytest
 import synthetic
 from pipeline.report import (
     factors,
+    loading,
     memorization_charts,
     memorization_checks,
     published,
-    results,
     sentences,
 )
 from pipeline.report.check import Check
@@ -29,7 +29,7 @@ NONE: dict[str, Any] = {"augmentation": "none", "weight_decay": 0.0, "dropout": 
 def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     place = synthetic.write(tmp_path_factory.mktemp("memorized"))
     config = synthetic.config()
-    loaded = results.load(place, config)
+    loaded = loading.load(place, config)
     return Findings(place, config, loaded, measures(loaded))
 
 

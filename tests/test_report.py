@@ -18,7 +18,7 @@ from pipeline import report
 from pipeline.base import store
 from pipeline.base.errors import UserError
 from pipeline.base.store import Place
-from pipeline.report import images, measures, results, wording
+from pipeline.report import images, loading, measures, results, wording
 
 TWO = {"plain": (0.09, 5.0, 0.98), "adversarial": (0.21, 4.0, 0.97)}
 
@@ -144,7 +144,7 @@ def test_worst_case_is_per_example_and_counts_noise_of_the_same_or_smaller_size(
     made: Place, tmp_path: Path
 ) -> None:
     place = _copy(made, tmp_path)
-    loaded = results.load(place, synthetic.config(TWO)).cells["plain", "linf"]
+    loaded = loading.load(place, synthetic.config(TWO)).cells["plain", "linf"]
     survivors = loaded.attack.smallest(results.BROKEN) == np.inf
     assert survivors.any(), "the made results must leave something for noise to break"
     y, wrong = loaded.attack.label, ~loaded.attack.right
@@ -154,7 +154,7 @@ def test_worst_case_is_per_example_and_counts_noise_of_the_same_or_smaller_size(
         {"uniform": lucky}, synthetic.NOISE["linf"], cascade=False,
     )  # fmt: skip
     report.run(place, synthetic.config(TWO))
-    found = measures.measure(results.load(place, synthetic.config(TWO)).cells["plain", "linf"])
+    found = measures.measure(loading.load(place, synthetic.config(TWO)).cells["plain", "linf"])
     lost = survivors.sum()
     for eps, suite, worst in zip(
         found.suite_curve.eps, found.suite_curve.accuracy, found.worst_curve.accuracy, strict=True
@@ -177,7 +177,7 @@ def test_the_worst_of_many_draws_includes_what_one_draw_broke(tmp_path: Path) ->
     synthetic.write_verdicts(
         place.attack("plain", "linf"), "plain", "linf", y, wrong, {"pgd": one}, [0.3, 0.5]
     )
-    found = measures.measure(results.load(place, synthetic.config(TWO)).cells["plain", "linf"])
+    found = measures.measure(loading.load(place, synthetic.config(TWO)).cells["plain", "linf"])
     assert found.worst_draw is not None
     assert found.worst_draw.curve.at_least(0.3)[1].count == 70
     assert found.one_draw.curve.at_least(0.3)[1].count == 120
@@ -204,7 +204,7 @@ def test_noise_is_judged_at_each_eps_by_itself(tmp_path: Path) -> None:
         {"pgd": np.full(200, np.inf)}, [0.1, 0.2, 0.3],
     )  # fmt: skip
     synthetic.write_transfer(place, "linf", dict.fromkeys(TWO, np.full(200, np.inf)), [0.3])
-    found = measures.measure(results.load(place, synthetic.config(TWO)).cells["plain", "linf"])
+    found = measures.measure(loading.load(place, synthetic.config(TWO)).cells["plain", "linf"])
     assert found.worst_draw is not None
     curves = [found.one_draw.curve, found.worst_draw.curve]
     assert [[a.count for a in curve.accuracy[2:4]] for curve in curves] == [[80, 200], [80, 140]]
@@ -220,7 +220,7 @@ def test_the_true_size_of_clipped_noise_is_told(tmp_path: Path) -> None:
     report.run(place, config)
     assert "true size 0" not in _page(place)
     assert "true mean size" not in _page(place)
-    cell = results.load(place, config).cells["plain", "linf"]
+    cell = loading.load(place, config).cells["plain", "linf"]
     thresholds = {"uniform": np.full(200, 0.5)}
     synthetic.write_verdicts(
         place.noise("plain", "linf"), "plain", "linf", cell.attack.label, ~cell.attack.right,
@@ -280,7 +280,7 @@ def test_each_network_is_told_with_what_it_takes(made: Place) -> None:
 
 
 def test_noise_beside_an_attack_shows_the_size_that_it_has(made: Place) -> None:
-    cell = results.load(made, synthetic.config(TWO)).cells["plain", "l2"]
+    cell = loading.load(made, synthetic.config(TWO)).cells["plain", "l2"]
     stored = cell.gallery
     true = np.linalg.norm((stored["noise"][0] - stored["x"][0]).ravel())
     assert true < 0.99 * stored["eps"][0], "the made noise must be clipped"
@@ -289,7 +289,7 @@ def test_noise_beside_an_attack_shows_the_size_that_it_has(made: Place) -> None:
 
 
 def test_clean_mistakes_count_as_broken_but_not_in_eps50(made: Place) -> None:
-    cell = results.load(made, synthetic.config(TWO)).cells["plain", "linf"]
+    cell = loading.load(made, synthetic.config(TWO)).cells["plain", "linf"]
     found = measures.measure(cell)
     mistakes = int((~cell.attack.right).sum())
     assert mistakes > 0

@@ -23,6 +23,7 @@ from networks import digits
 from pipeline.base import store
 from pipeline.report import (
     checks,
+    loading,
     measures,
     results,
 )
@@ -139,7 +140,7 @@ def test_a_test_image_that_was_trained_on_is_told(
     x_train = stored["x_train"].copy()
     x_train[:leaked] = stored["x_test"][5 : 5 + leaked]
     store.write_npz(place.data, **(stored | {"x_train": x_train}))
-    loaded = results.load(place, synthetic.config({"plain": NETWORKS["plain"]}))
+    loaded = loading.load(place, synthetic.config({"plain": NETWORKS["plain"]}))
     assert check_of(loaded, "test images among the training").status == status
 
 

@@ -13,8 +13,8 @@ import synthetic
 from altered import claim_of, made_results, with_cell, with_recipe, with_training
 from pipeline.report import (
     claims,
+    loading,
     measures,
-    results,
 )
 from pipeline.report.results import Cell, Results
 
@@ -45,7 +45,7 @@ def test_claims_of_the_made_results(made: Results) -> None:
 def test_noise_as_strong_as_the_attack_refutes_the_claim(tmp_path: Path) -> None:
     networks = {"plain": (0.05, 1.0, 0.98)}
     place = synthetic.write(tmp_path, networks)
-    loaded = results.load(place, synthetic.config(networks))
+    loaded = loading.load(place, synthetic.config(networks))
     assert claim_of(loaded, "Random perturbations drawn at the same").verdict == claims.NOT_HELD
     assert claim_of(loaded, "helps against attacks").verdict == claims.NOT_TESTED
 
@@ -69,7 +69,7 @@ def test_small_means_below_a_stated_eps(made: Results, tmp_path: Path) -> None:
     assert (held.verdict, "below 0.1 of a pixel's range, 25.5/255" in held.test) == ("HELD", True)
     networks = {"plain": (0.2, 5.0, 0.98)}  # eps50 is on the grid, and not small
     place = synthetic.write(tmp_path, networks)
-    loaded = results.load(place, synthetic.config(networks))
+    loaded = loading.load(place, synthetic.config(networks))
     assert claim_of(loaded, "gradients fool networks").verdict == claims.NOT_HELD
     (l2,) = [
         c

@@ -17,8 +17,8 @@ from pipeline.report import (
     alone,
     checks,
     ladders,
+    loading,
     measures,
-    results,
 )
 from pipeline.report.results import Cell, Results
 
@@ -33,7 +33,7 @@ def test_without_a_diagnosis_what_rests_on_it_is_not_run(tmp_path: Path) -> None
     off = SimpleNamespace(samples=None, seed=0, slots=64, diagnosis=0)
     for cell in place.attack("x", "y").parent.parent.rglob("diagnosis.npz"):
         cell.unlink()
-    loaded = results.load(place, synthetic.config(NETWORKS, evaluation=off))
+    loaded = loading.load(place, synthetic.config(NETWORKS, evaluation=off))
     listed = checks.checks(loaded, measures.measures(loaded))
     missing = [check for check in listed if check.status == checks.NOT_RUN]
     assert {check.status for check in listed} == {checks.PASS, checks.NOT_RUN}
@@ -46,7 +46,7 @@ def test_a_diagnosis_that_is_asked_for_and_missing_is_told(tmp_path: Path) -> No
     place = synthetic.write(tmp_path, NETWORKS)
     (place.attack("plain", "l2") / "diagnosis.npz").unlink()
     with pytest.raises(UserError, match="no result for attack plain x l2"):
-        results.load(place, synthetic.config(NETWORKS))
+        loading.load(place, synthetic.config(NETWORKS))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import yaml
 
 import synthetic
 from pipeline.base.store import Place
-from pipeline.report import confusion, measures, provenance, results, wording
+from pipeline.report import confusion, loading, measures, provenance, results, wording
 from pipeline.report.results import Results
 from pipeline.report.section import Findings
 from pipeline.report.sections import agreement, comparison, literature, transfer
@@ -24,7 +24,7 @@ EPS = 0.1
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Results:
     place = synthetic.write(tmp_path_factory.mktemp("made"), NETWORKS)
-    return results.load(place, synthetic.config(NETWORKS))
+    return loading.load(place, synthetic.config(NETWORKS))
 
 
 def test_the_transfer_matrix_counts_what_the_target_reads_rightly(made: Results) -> None:

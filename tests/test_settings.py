@@ -38,7 +38,7 @@ from pipeline import attack, data, memorize, noise, train, transfer
 from pipeline.base.config import Config, ConfigError, load
 from pipeline.base.networks import new_network
 from pipeline.base.store import Place, read_json, read_npz
-from pipeline.report import results, tables
+from pipeline.report import loading, tables
 from pipeline.report.measures import measures
 from pipeline.training.fit import fit
 from training import CPU, made_up
@@ -325,7 +325,7 @@ class Outcomes:
             for network in config.memorize.networks:
                 memorize.run(place, config, network)
             self.grid = grid
-        loaded = results.load(place, config)
+        loaded = loading.load(place, config)
         head = config.headline
         return tables.metrics(loaded, measures(loaded), head.suite, head.eps), loaded.memorize
 

@@ -35,13 +35,13 @@ def run(
     """
     from ..base import store
     from ..base.errors import UserError
-    from ..report import results, templates
+    from ..report import loading, templates
     from . import changes, page, runs
     from .bases import opened
     from .images import common
 
     folder = place.reports if out is None else out
-    new = runs.of_folder(place.folder, "this run", cells=results.load(place, config).cells)
+    new = runs.of_folder(place.folder, "this run", cells=loading.load(place, config).cells)
     with opened(base, place) as before:
         images = common(before, new)
         grids = changes.grids(before, new)

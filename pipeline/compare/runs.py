@@ -17,7 +17,8 @@ import yaml
 from ..base import store
 from ..base.errors import UserError
 from ..report.diagnosed import NONE
-from ..report.results import Cell, cubes
+from ..report.loading import cubes
+from ..report.results import Cell
 from ..report.tables import HOW, OUTCOMES
 from ..report.transferred import nobody
 

@@ -22,12 +22,12 @@ def run(place: Place, config: Config) -> None:
     Raises:
         UserError: a result that params.yaml asks for is missing.
     """
-    from . import opening, page, results, tables, transferred
+    from . import loading, opening, page, tables, transferred
     from .luck import luck
     from .measures import measures
     from .section import Findings
 
-    loaded = results.load(place, config)
+    loaded = loading.load(place, config)
     found = measures(loaded)
     head = config.headline
     lucks = luck(loaded, found, head.suite, head.eps)
