@@ -27,7 +27,7 @@ from pipeline.report import (
     measures,
     results,
 )
-from pipeline.report.memorization_checks import _chance
+from pipeline.report.memorization import from_chance
 from pipeline.report.results import Cell, Results
 
 
@@ -222,10 +222,8 @@ def test_the_luck_of_labels_drawn_at_random_is_no_warning() -> None:
     rng = np.random.default_rng(0)
     drawn = rng.integers(0, 10, (4000, len(x)))
     accuracy = (drawn[:, nearest] == y_test).mean(axis=1)
-    warned = [
-        _chance({"classes": 10, "test_acc": acc, "n_test": 360, "n_train": 360})[0] != "PASS"
-        for acc in accuracy
-    ]
+    run = {"classes": 10, "n_test": 360, "n_train": 360}
+    warned = [abs(from_chance(run | {"test_acc": acc})) > 3 for acc in accuracy]
     assert np.mean(warned) < 0.02
     as_independent_guesses = np.abs(accuracy - 0.1) > 3 * np.sqrt(0.09 / 360)
     assert np.mean(as_independent_guesses) > 0.04

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from . import published, sentences, statistics, wording
@@ -50,6 +51,18 @@ def architecture(run: Run) -> str:
 def tested(run: Run) -> Accuracy:
     """Test images, of which the labels are the true ones, that a run reads rightly."""
     return statistics.accuracy(round(run["test_acc"] * run["n_test"]), run["n_test"])
+
+
+def from_chance(run: Run) -> float:
+    """By how many standard errors a run that fits labels drawn at random differs from chance.
+
+    Test images that lie nearest to the same training image share its label, and with it their luck:
+    if each takes the label of its nearest one of n_train, which are alike often the nearest, the
+    variance is that of n_test guesses and that of n_train labels drawn.
+    """
+    chance = 1 / run["classes"]
+    variance = chance * (1 - chance) * (1 / run["n_test"] + 1 / run["n_train"])
+    return float((run["test_acc"] - chance) / math.sqrt(variance))
 
 
 def takeaway(results: Results) -> str:

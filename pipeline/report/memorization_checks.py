@@ -9,7 +9,7 @@ from attacks.diagnosis.flags import FAIL, PASS, WARN
 
 from . import wording
 from .check import Check, Finding
-from .memorization import Run, tested
+from .memorization import Run, from_chance, tested
 from .results import Results
 from .sentences import regularizers
 
@@ -61,20 +61,9 @@ def _each(runs: Iterable[Run], test: Callable[[Run], tuple[str, str]]) -> list[F
 
 
 def _chance(run: Run) -> tuple[str, str]:
-    chance = 1 / run["classes"]
-    away = (run["test_acc"] - chance) / _error(chance, run["n_test"], run["n_train"])
+    away = from_chance(run)
     told = f"{wording.accuracy(tested(run))}, {wording.signed(away)} standard errors"
     return (PASS if abs(away) <= ERRORS else WARN), told
-
-
-def _error(chance: float, n_test: int, n_train: int) -> float:
-    """Standard error of the accuracy on test images of a network that fits labels drawn at random.
-
-    Test images that lie nearest to the same training image share its label, and with it their luck:
-    if each takes the label of its nearest one of n_train, which are alike often the nearest, the
-    variance is that of n_test guesses and that of n_train labels drawn.
-    """
-    return math.sqrt(chance * (1 - chance) * (1 / n_test + 1 / n_train))
 
 
 def _fits(run: Run) -> tuple[str, str]:

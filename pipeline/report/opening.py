@@ -6,12 +6,14 @@ import math
 
 from . import wording
 from .measures import Measure, NoiseMeasure
-from .memorization import tested
+from .memorization import from_chance
 from .results import Results
 from .table import Cell, Table, accuracy_cell
 
 # From this multiple on noise must be clearly larger than the attack; below it, they are alike.
 DIRECTION = 1.5
+# Standard errors that are called chance: 95 % of it.
+CLEARLY = 1.96
 
 
 def summary(results: Results, found: list[Measure], headline_eps: float) -> list[str]:
@@ -130,8 +132,7 @@ def _memory_sentence(results: Results) -> str | None:
     if not runs:
         return None
     run = max(runs, key=lambda r: r["fraction"])
-    right = tested(run)
-    chance = 1 / run["classes"]
+    away = from_chance(run)
     labels = (
         "labels drawn at random"
         if run["fraction"] == 1
@@ -140,15 +141,15 @@ def _memory_sentence(results: Results) -> str | None:
     how = "fits" if run["fitted_epoch"] is not None else "reaches"
     relation = (
         "no better than chance"
-        if right.low <= chance <= right.high
+        if abs(away) <= CLEARLY
         else "above chance"
-        if right.low > chance
+        if away > 0
         else "below chance"
     )
     return (
         f"With {labels}, {run['network']} {how} {wording.percent(run['train_acc'])} of its "
         f"training labels and is right on {wording.percent(run['test_acc'])} of the test images "
-        f"({relation}, {wording.percent(chance)})."
+        f"({relation}, {wording.percent(1 / run['classes'])})."
     )
 
 
