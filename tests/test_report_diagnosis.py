@@ -151,6 +151,7 @@ def test_what_only_one_attack_broke_is_told(made: Results) -> None:
     shown = {(row[0].text, row[1].text): row[4].text for row in part["found"].rows}
     assert shown["plain", "pgd"] == str(found["pgd"].only)
     steps = ladders.broken("linf", "", alone.diagnosed(made, "linf"))
+    assert steps.takeaway.startswith("Twice the steps of pgd break no image more. Twice the rest")
     assert [row[1].text for row in steps.table.rows][:5] == [
         "10 steps", "20 steps", "40 steps", "80 steps", "2 restarts",
     ]  # fmt: skip

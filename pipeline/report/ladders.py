@@ -50,10 +50,11 @@ def _more(found: dict[str, Diagnosis]) -> str:
             gains[network] = (after.broke - before.broke, diagnosis.more(ladder) or 0)
         most = max(gains, key=lambda network: gains[network])
         own, new = gains[most]
-        told.append(
-            f"Twice the {ladder} of {_climber(found)} break at most "
-            f"{wording.count(max(own, 0), 'image')} more ({most}), {new} of them new to the suite."
-        )
+        more = "no image more"
+        if own > 0 or new > 0:
+            count = wording.count(max(own, 0), "image")
+            more = f"at most {count} more ({most}), {new} of them new to the suite"
+        told.append(f"Twice the {ladder} of {_climber(found)} break {more}.")
     return " ".join(told)
 
 
