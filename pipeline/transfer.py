@@ -15,9 +15,8 @@ import numpy as np
 import torch
 
 from attacks.registry import TRANSFORMATIONS
-from attacks.verdict import BROKEN, judge
+from attacks.verdict import judge
 
-from .base.errors import UserError
 from .base.progress import progress
 from .base.seeds import target_name, trained
 from .base.store import Place, read_npz, write_npz
@@ -76,41 +75,6 @@ def run(place: Place, config: Config) -> None:
             source_names=np.array(networks),
             target_names=np.array(names),
         )
-
-
-def refuted(
-    place: Place, images: Images, network: str, part: str, suite: str
-) -> tuple[int, list[str]]:
-    """Judge again what other networks' witnesses broke of one network: how many, and what fails.
-
-    Raises:
-        UserError: if the table is missing, or was made before the network was there.
-    """
-    stored = read_npz(place.transfer(suite))
-    names, name = stored["target_names"].tolist(), target_name(network, part)
-    if name not in names:
-        raise UserError(f"{place.transfer(suite)}: nothing on {name}; run `dvc repro`")
-    target = names.index(name)
-    count, failed = 0, []
-    for source, other in enumerate(stored["source_names"].tolist()):
-        rows = (stored["source"] == source) & (stored["target"] == target)
-        broken = rows & (stored["outcome"] == BROKEN)
-        witnesses = read_npz(place.attack(other, suite) / "witnesses.npz")
-        kept = np.isin(witnesses["index"], stored["index"][broken])
-        kept &= np.isin(witnesses["index"], images.keys.cpu().numpy())
-        size = len(witnesses["index"])
-        chosen = {k: v[kept] if v.shape[:1] == (size,) else v for k, v in witnesses.items()}
-        again = tried(images, chosen)
-        holds = again["outcome"] == BROKEN
-        still = set(zip(again["index"][holds], again["eps"][holds], strict=True))
-        claimed = list(zip(stored["index"][broken], stored["eps"][broken], strict=True))
-        count += len(claimed)
-        failed += [
-            f"the witness of {other} for example {key} at eps {eps:g}"
-            for key, eps in claimed
-            if (key, eps) not in still
-        ]
-    return count, failed
 
 
 def tried(images: Images, witnesses: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from ..consistency import cross_errors
 from ..errors import UserError, listed
-from ..layers import merged, recipe_layers
+from ..recipes import merged, recipe_layers
 from .memorize import Corruption, Memorize
 from .messages import sentence
 from .own import Own, own_entries, own_errors

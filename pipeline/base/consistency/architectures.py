@@ -7,8 +7,8 @@ import functools
 from models import ARCHITECTURES
 
 from ..data_sets import DataSet
-from ..layers import merged, recipe_layers
 from ..raw import Raw, mapping, numbers
+from ..recipes import merged, recipe_layers
 from ..starts import start_problems
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from attacks import registry
 
 from ..data_sets import DataSet
-from ..layers import recipe_sections
 from ..raw import Raw, mapping, numbers
+from ..recipes import recipe_sections
 
 
 def box_errors(key: str, norm: str, grid: Any, data_set: DataSet | None) -> list[str]:

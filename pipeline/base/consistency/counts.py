@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..data_sets import DataSet, held_out
-from ..layers import recipe_sections
 from ..raw import Raw, mapping, numbers
+from ..recipes import recipe_sections
 
 
 def count_errors(raw: Raw, data_set: DataSet | None) -> list[str]:

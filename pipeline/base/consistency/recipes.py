@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..data_sets import DataSet
-from ..layers import Layers, merged, recipe_layers
 from ..raw import Raw, mapping
+from ..recipes import Layers, merged, recipe_layers
 from .adversarial import adversarial_errors
 from .augmentation import augmentation_errors
 
