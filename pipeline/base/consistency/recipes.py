@@ -1,7 +1,7 @@
 """What does not fit together in a recipe: each setting that nothing would read, and why.
 
-A network inherits what `recipe` says, also what its
-own choice has no use for. Refused is what a network writes itself and what no network uses.
+A network inherits what `recipe` says, also what its own choice has no use for. Refused is what a
+network writes itself and what no network uses.
 """
 
 from __future__ import annotations
