@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 import torch
@@ -23,11 +23,11 @@ def ieee() -> Iterator[None]:
     benchmark, deterministic = cudnn.benchmark, cudnn.deterministic
     try:
         cudnn.benchmark, cudnn.deterministic = False, True
-        with (
-            _float32("ieee"),
-            torch.autocast("cuda", enabled=False),
-            torch.autocast("cpu", enabled=False),
-        ):
+        with ExitStack() as settings:
+            settings.enter_context(_float32("ieee"))
+            for kind in ("cuda", "cpu"):
+                if torch.is_autocast_enabled(kind):  # entering costs as much as a small layer
+                    settings.enter_context(torch.autocast(kind, enabled=False))
             yield
     finally:
         cudnn.benchmark, cudnn.deterministic = benchmark, deterministic

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -33,18 +35,25 @@ class Trail:
         return (~self.broken).nonzero()[:, 0]
 
     def see(self, rows: Tensor, points: Tensor, logits: Tensor, y: Tensor, loss: Tensor) -> Tensor:
-        """Take note of `points` for the examples `rows`; return which stay unbroken, (M,) bool."""
+        """Take note of `points` for the examples `rows`; return which stay unbroken, (M,) bool.
+
+        `rows` (M,) are increasing.
+        """
         fell = is_broken(logits, y)
         better = fell | (loss > self._loss[rows])
-        better = better.nonzero()[:, 0]
-        self.x_adv.index_copy_(0, rows[better], points.index_select(0, better))
-        self._loss[rows[better]] = loss[better]
+        if len(rows) == len(self.x_adv) and bool(better.all()):  # a plain copy takes a third
+            self.x_adv.copy_(points)
+            self._loss.copy_(loss)
+        else:
+            better = better.nonzero()[:, 0]
+            self.x_adv.index_copy_(0, rows[better], points.index_select(0, better))
+            self._loss[rows[better]] = loss[better]
         self.broken[rows[fell]] = True
         return ~fell
 
 
-def those(stay: Tensor, *each: Tensor) -> list[Tensor]:
-    """The examples `stay`, (M,) bool, of each tensor; no copy where all stay."""
+def those(stay: Tensor, *each: Any) -> list[Any]:
+    """The examples `stay`, (M,) bool, of each tensor or threat model; no copy where all stay."""
     return list(each) if bool(stay.all()) else [values[stay] for values in each]
 
 
@@ -66,18 +75,18 @@ def first_points(
     return torch.where(given, threat.project(torch.where(given, start, x), x), random)
 
 
-def moving(grad: Tensor, state: Tensor) -> Tensor:
+def moving(grad: Tensor, keys: Tensor, *purpose: int | str) -> Tensor:
     """`grad`, with a keyed random direction for each example whose gradient is exactly zero.
 
     A zero gradient says nothing about where to go: a saturated or masked network would stop the
-    search at its first point.
+    search at its first point. `keys` (N,) and `purpose` are those of `keyed.stream`.
     """
     flat = grad.flatten(1)
     still = (flat.amin(dim=1) == 0) & (flat.amax(dim=1) == 0)
     if not still.any():
         return grad
     grad = grad.clone()
-    grad[still] = keyed.normal(state[still], grad.shape[1:])
+    grad[still] = keyed.normal(keyed.stream(keys[still], *purpose), grad.shape[1:])
     return grad
 
 

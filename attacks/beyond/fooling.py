@@ -82,7 +82,7 @@ def fool(
         rows, grad = rows[unsure], seen.grad[unsure]
         if len(rows) == 0:
             break
-        climb = unit(moving(grad, keyed.stream(state[rows], step)))
+        climb = unit(moving(grad, state[rows], step))
         x[rows] = (x[rows] + length * climb).clamp(0, 1)
     logits = oracle.judged(x, keys)
     found = _probability(logits, target)

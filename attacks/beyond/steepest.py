@@ -115,6 +115,6 @@ def _climb(
         which, theta, state = which[kept], theta[kept], state[kept]
         near = threat[which]
         slope = near.pull(theta, x[which], grad[kept])
-        climb = moving(slope, keyed.stream(state, step)).sign()
+        climb = moving(slope, state, step).sign()
         theta = near.at(near.units(theta) + step_size * (1 - step / steps) * climb)
     return found

@@ -80,7 +80,7 @@ def apgd(
                 break
             pace.keep(stay)
             point, previous = point[stay], previous[stay]
-            grad = moving(seen.grad[stay], keyed.stream(state[rows], step))
+            grad = moving(seen.grad[stay], state[rows], step)
             better = column(pace.see(seen.loss[stay]), point)
             best = torch.where(better, point, best[stay])
             best_grad = torch.where(better, grad, best_grad[stay])

@@ -90,7 +90,7 @@ def apgd_l1(
             if step == began:
                 highest = torch.full_like(size, -torch.inf)
             seen = oracle.ascent(point, keys[rows], climbed, *[each[rows] for each in labels])
-            grad, value = moving(seen.grad, keyed.stream(state[rows], step)), seen.loss
+            grad, value = moving(seen.grad, state[rows], step), seen.loss
             if radii[began] == 1:
                 stay = trail.see(rows, point, seen.logits, y[rows], value)
                 rows = rows[stay]

@@ -17,7 +17,7 @@ from .. import keyed
 from ..losses import gap, is_broken, likeliest_wrong, margin
 from ..noise import on_surface
 from ..oracle import Oracle
-from ..search import first_points, moving, share_left
+from ..search import first_points, moving, share_left, those
 from ..threat import ThreatModel, column
 
 # Share of a step that follows the gradient; the rest repeats the move before (as in Auto-PGD).
@@ -136,6 +136,7 @@ def _race(
     lowest = torch.zeros_like(highest)
     live = (aim >= 0).nonzero()[:, 0]
     point = previous = point[live]
+    base, near = x[owner[live]], threat[owner[live]]
     broken = torch.zeros(count, dtype=torch.bool, device=x.device)
     for step in range(steps + 1):
         mine = owner[live]
@@ -157,10 +158,9 @@ def _race(
             stay &= highest[live] >= HALFWAY * within * lowest[live]
         if step == steps or not stay.any():
             break
-        live, mine = live[stay], mine[stay]
-        point, previous = point[stay], previous[stay]
-        grad = moving(grad[stay], keyed.stream(state[live], step))
-        near, base = threat[mine], x[mine]
+        live, base, near = those(stay, live, base, near)
+        point, previous, grad = those(stay, point, previous, grad)
+        grad = moving(grad, state[live], step)
         size = FIRST_STEP * (1 + math.cos(math.pi * step / steps)) / 2
         ahead = near.project(point + near.eps * size * near.steepest(grad), base)
         if step:

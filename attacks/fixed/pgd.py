@@ -71,20 +71,20 @@ def pgd(
         aim = aims[run % len(aims)]
         climbed = LOSSES[loss] if aim is None else gap
         labels = (y,) if aim is None else (y, aim)
-        base, velocity = x[rows], torch.zeros_like(point)
+        base, near, velocity = x[rows], threat[rows], torch.zeros_like(point)
         for step in range(steps):
             given = [each[rows] for each in labels]
             seen = oracle.ascent(point, keys[rows], climbed, *given)
             stay = trail.see(rows, point, seen.logits, y[rows], seen.loss)
-            rows, base, point, grad = those(stay, rows, base, point, seen.grad)
+            rows, base, near = those(stay, rows, base, near)
+            point, velocity, grad = those(stay, point, velocity, seen.grad)
             if len(rows) == 0:
                 break
-            grad = moving(grad, keyed.stream(state[rows], step))
+            grad = moving(grad, state[rows], step)
             if momentum:
                 size = length(grad.double(), "l1").float()
-                velocity = momentum * those(stay, velocity)[0] + grad / column(size, grad)
+                velocity = momentum * velocity + grad / column(size, grad)
                 grad = velocity
-            near = threat[rows]
             move = near.steepest(grad).mul_(near.eps * (step_size / steps))
             point = near.project(move.add_(point), base)
         if len(rows):

@@ -19,6 +19,10 @@ from .windows import HALVINGS, Bumps, Stripes, unmoved
 
 # How often a proposal that changes nothing is drawn anew, before a query is spent on it.
 _REDRAWS = 3
+# Proposals are asked ahead while so many of their pixels fit a CPU's cache, and as long as about
+# one in eight is for nothing, because an earlier one was kept. The smallest networks want it: what
+# a proposal and a pass cost there hardly depends on how many images they hold.
+_PIXELS, _IN_VAIN = 2**18, 1 / 8
 
 # The pace of a race: after so many queries, of a run of 5,000 or less, at most this share of the
 # clean margin may be left; and from 1,500 on it must still fall from one mark to the next, unless
@@ -150,6 +154,7 @@ class _Walk:
         logits = oracle.logits(point, keys[rows])
         self.highest = margin(logits, y[rows])
         self._asked = torch.ones_like(rows)
+        self._rate = 1.0  # how many of the last proposals were kept; 0 to 1
         stay = trail.see(rows, point, logits, y[rows], self.highest)
         self.keep(stay & torch.as_tensor(threat[rows].eps > 0, device=x.device).flatten())
 
@@ -174,11 +179,11 @@ class _Walk:
     def _ask(self, busy: Tensor, goal: int) -> Tensor:
         """Ask about the next proposals of the walkers `busy` (B,); which of them fell, (B,) bool.
 
-        A proposal depends on the point and its number alone. So as many as fill the slots are
-        asked at once, and those after the first that is kept are forgotten: the path is that of
-        one query after another, and so is what is charged.
+        A proposal depends on the point and its number alone. So a walker's next ones are asked at
+        once, and those after the first that is kept are forgotten: the path is that of one query
+        after another, and so is what is charged.
         """
-        oracle, group = self._oracle, max(1, self._oracle.slots // len(busy))
+        oracle, group = self._oracle, self._ahead(busy, goal)
         number = torch.arange(group, device=busy.device).repeat(len(busy))
         which = busy.repeat_interleave(group)
         number += self._asked[which]
@@ -196,12 +201,24 @@ class _Walk:
         spent = torch.minimum(first + 1, goal - self._asked[busy])
         oracle.charge(self._keys[self.rows[busy]], forwards=spent)
         self._asked[busy] += spent
+        self._rate += 0.1 * (float(risen.sum() / spent.sum()) - self._rate)
         taken = (torch.arange(len(busy), device=busy.device) * group + first)[risen]
         up, row = busy[risen], self.rows[busy[risen]]
         self._point[up], self.highest[up] = tried[taken], value[taken]
         fell = torch.zeros_like(risen)
         fell[risen] = ~self._trail.see(row, tried[taken], logits[taken], self._y[row], value[taken])
         return fell
+
+    def _ahead(self, busy: Tensor, goal: int) -> int:
+        """How many proposals of each walker to ask at once; the walk is the same with any number.
+
+        The slots of the last pass are filled in any case.
+        """
+        count, slots = len(busy), self._oracle.slots
+        fit = max(slots, _PIXELS // self._x[0].numel()) // count
+        few = max(1, min(fit, int(1 + 2 * _IN_VAIN / max(self._rate, 1e-3))))
+        passes = -(-count * few // slots)
+        return min(passes * slots // count, int((goal - self._asked[busy]).max()))
 
 
 def _redrawn(

@@ -95,7 +95,7 @@ def cw(
             improved = value < 0.9999 * lowest[alive]
             lowest[alive] = torch.where(improved, value, lowest[alive])
             stale[alive] = torch.where(improved, 0, stale[alive] + 1)
-            uphill = moving(seen.grad, keyed.stream(state[alive], step))
+            uphill = moving(seen.grad, state[alive], step)
             uphill = column(weight[alive] * ~wrong, uphill) * uphill
             grad = (2 * delta - uphill) * (1 - tanh.square()) / 2
             mean[alive] = mean[alive].lerp(grad, 0.1)

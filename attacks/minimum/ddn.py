@@ -8,7 +8,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .. import keyed
 from ..losses import LOSSES
 from ..oracle import Oracle
 from ..search import moving
@@ -68,7 +67,7 @@ def ddn(
         size = step_size * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
         seen = oracle.ascent(point, keys, LOSSES[loss], y)
         fell = nearest.see(rows, point, seen.logits)
-        grad = moving(seen.grad, keyed.stream(keys, seed, "ddn", step))
+        grad = moving(seen.grad, keys, seed, "ddn", step)
         radius = torch.minimum(radius * torch.where(fell, 1 - shrink, 1 + shrink), limit)
         point = (x + shell(point - x + size * unit(grad), norm, radius)).clamp(0, 1)
     nearest.see(rows, point, oracle.logits(point, keys))

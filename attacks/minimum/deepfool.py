@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .. import keyed
 from ..losses import LEAD, likeliest_wrong
 from ..oracle import Oracle
 from ..search import moving
@@ -60,7 +59,7 @@ def deepfool(
         seen = nearest_gap(oracle, point[rows], keys[rows], y[rows], targets[rows], norm)
         stay = ~nearest.see(rows, point[rows], seen.logits)
         rows, gap = rows[stay], seen.loss[stay]
-        grad = moving(seen.grad[stay], keyed.stream(keys[rows], seed, "deepfool", step))
+        grad = moving(seen.grad[stay], keys[rows], seed, "deepfool", step)
         # A little further than a tie, where the path could stop for good.
         lead = 10 * LEAD * seen.logits[stay].abs().amax(dim=1)
         total[rows] += _step(point[rows], grad, lead - gap, norm)

@@ -88,7 +88,7 @@ def fab(
         for step in range(steps):
             seen = linearized(point, alive, aim)
             fell = nearest.see(rows[alive], point, seen.logits)
-            grad = moving(seen.grad, keyed.stream(state[alive], step))
+            grad = moving(seen.grad, state[alive], step)
             size = length((point - x[alive]).double(), norm).float()
             shorter = fell & (size < 0.999 * shortest[alive])
             shortest[alive] = size.where(shorter, shortest[alive])

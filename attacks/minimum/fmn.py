@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from .. import keyed
 from ..losses import margin
 from ..oracle import Oracle
 from ..search import moving, those
@@ -93,7 +92,7 @@ def fmn(
         seen = oracle.ascent(point, mine, margin, y[rows])
         fell = nearest.see(rows, point, seen.logits)
         best = nearest.distance[rows]
-        grad = moving(seen.grad, keyed.stream(mine, seed, "fmn", step))
+        grad = moving(seen.grad, mine, seed, "fmn", step)
         # Until a first adversarial image is found, the radius is where a linear model has its
         # boundary; after that it closes in from outside and opens again from inside.
         linear = radius
