@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import synthetic
 from pipeline.report import (
     factors,
     loading,
+    memorization,
     memorization_charts,
     memorization_checks,
     published,
@@ -121,6 +123,18 @@ def widths(findings: Findings, errors: list[float]) -> Results:
         for number, error in enumerate(errors, 1)
     ]
     return replace(findings.results, memorize=runs)
+
+
+def test_axes_of_widths_end_where_the_errors_do_and_labels_have_room(findings: Findings) -> None:
+    made = widths(findings, [0.24, 0.05, 0.2, 0.1])
+    (chart,) = (c for c in memorization_charts.charts(made, 0.1) if c.name == "width-test")
+    labels = re.findall(r"<text[^>]*>([^<]+)</text>", chart.file.decode())
+    assert "20 %" in labels and "100 %" not in labels
+    assert {"10", "100", "1\u2009000", "10\u2009000"} <= set(labels)
+    assert not {"20", "50", "200", "500"} & set(labels)
+    noisy = [run | {"fraction": 0.2} for run in made.memorize]
+    told = memorization.takeaway(replace(made, memorize=noisy))
+    assert re.fullmatch(r"Fitted to the last image: .+ by \d of 4 networks\.", told)
 
 
 def test_a_double_descent_is_told_where_it_is_more_than_sampling(findings: Findings) -> None:

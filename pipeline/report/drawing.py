@@ -6,6 +6,7 @@ Drawing uses a fixed light palette; inline.py turns its colours into CSS variabl
 from __future__ import annotations
 
 import io
+import math
 import re
 from contextlib import AbstractContextManager
 from typing import Any
@@ -100,9 +101,12 @@ def eps_axis(axes: Axes, smallest: float, largest: float, *, zero: bool) -> None
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def percent_axis(axes: Axes, label: str) -> None:
-    axes.set_ylim(0, 101)
-    axes.set_yticks(range(0, 101, 20), [f"{p} %" for p in range(0, 101, 20)])
+def percent_axis(axes: Axes, label: str, top: float = 100) -> None:
+    """From 0 to the first mark at or above `top` percent."""
+    step = next(step for step in (1, 2, 5, 10, 20) if top <= 6 * step)
+    marks = range(0, -(-max(1, math.ceil(top)) // step) * step + 1, step)
+    axes.set_ylim(0, 1.01 * marks[-1])
+    axes.set_yticks(marks, [f"{mark} %" for mark in marks])
     axes.set_ylabel(label, labelpad=2)
 
 

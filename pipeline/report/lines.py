@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from . import drawing, wording
 from .chart import Chart, Key
@@ -33,6 +34,8 @@ class Axis:
     log: bool = False
     percent: bool = False
     """from 0 to 100 %"""
+    zoomed: bool = False
+    """percent, but no further up than the values go"""
     whole: bool = False
 
     def told(self, value: float | Accuracy) -> str:
@@ -91,7 +94,7 @@ def chart(
             ]
         if chance is not None:
             drawing.chance_line(axes, chance, min(line.x[0] for line in series))
-        _axes(axes, x, y)
+        _axes(axes, x, y, _top(series) if y.zoomed else 100)
         names = [drawing.sample(number, line.name) for number, line in enumerate(series)]
         drawing.legend(figure, names, row=0)
         file = drawing.to_bytes(figure)
@@ -108,26 +111,42 @@ def chart(
     )
 
 
-def _axes(axes: Axes, x: Axis, y: Axis) -> None:
+def _axes(axes: Axes, x: Axis, y: Axis, top: float) -> None:
     plain = FuncFormatter(lambda value, _: f"{value:g}")
     if x.log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        # More than two decades leave labels in between no room.
+        crowded = _decades(axes.get_xlim()) > 2
+        axes.xaxis.set_major_locator(LogLocator(subs=(1,) if crowded else (1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(plain)
+        whole = FuncFormatter(lambda value, _: wording.thousands(int(value)))
+        axes.xaxis.set_major_formatter(whole if x.whole else plain)
     elif x.percent:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=x.whole))
     axes.set_xlabel(x.label)
     if y.percent:
-        drawing.percent_axis(axes, y.label)
+        drawing.percent_axis(axes, y.label, top)
         return
     if y.log:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(plain)
+        crowded = _decades(axes.get_ylim()) > 1
+        axes.yaxis.set_minor_formatter(NullFormatter() if crowded else plain)
     else:
         axes.set_ylim(bottom=0)
     axes.set_ylabel(y.label, labelpad=2)
+
+
+def _decades(limits: tuple[float, float]) -> float:
+    return math.log10(limits[1] / limits[0])
+
+
+def _top(series: list[Line]) -> float:
+    """The largest value with its interval, in percent."""
+    values = [value for line in series for value in line.y]
+    return 100 * max(v.high if isinstance(v, Accuracy) else v for v in values)
 
 
 def _table(series: list[Line], x: Axis, told: Callable[[float | Accuracy], str]) -> Table:

@@ -69,7 +69,7 @@ def takeaway(results: Results) -> str:
     """What was fitted of labels drawn at random, by which networks; what was not."""
     random = [run for run in results.memorize if run["kind"] == "labels" and run["fraction"] == 1]
     if not random:
-        return sentences.memorization(results.memorize)
+        return _by_data(results.memorize)
     fitted = [run["network"] for run in random if run["fitted_epoch"]]
     others = [
         f"{run['network']} ({wording.percent(run['train_acc'])})"
@@ -80,3 +80,15 @@ def takeaway(results: Results) -> str:
     text += wording.count(len(random), "network")
     text += f": {wording.join(fitted)}" if fitted and others else ""
     return text + (f". Not within the epochs given: {wording.join(others)}." if others else ".")
+
+
+def _by_data(runs: list[Run]) -> str:
+    """How many networks fitted each of the data; of one network, when it did."""
+    if len({run["network"] for run in runs}) == 1:
+        return sentences.memorization(runs)
+    told = []
+    for name in dict.fromkeys(run["name"] for run in runs):
+        alike = [run for run in runs if run["name"] == name]
+        fitted = sum(bool(run["fitted_epoch"]) for run in alike)
+        told.append(f"{name} by {fitted} of {wording.count(len(alike), 'network')}")
+    return f"Fitted to the last image: {'; '.join(told)}."

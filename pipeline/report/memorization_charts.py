@@ -188,7 +188,7 @@ def _by_width(found: dict[str, list[Run]]) -> list[Chart]:
                 _descent(series) if part == "test" else _interpolation(widths),
                 series,
                 x=PARAMETERS,
-                y=Axis(label, percent=True),
+                y=Axis(label, percent=True, zoomed=True),
             )
         )
     return made

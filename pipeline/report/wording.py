@@ -236,10 +236,10 @@ def thousands(n: int) -> str:
 
 
 def augmentation(value: str | dict[str, Any]) -> str:
-    """`light`, or a scheme with ranges of its own: `light, cutout 8, mixup 0.4`."""
+    """`light`, or with ranges of its own: `light, cutout 8, mixup 0.4`; of `none`, these alone."""
     if isinstance(value, str):
         return value
     if value == {"scheme": "none"}:
         return "mirroring"  # which is the recipe's `flip`
     own = [f"{name} {size:g}" for name, size in value.items() if name != "scheme"]
-    return ", ".join([value["scheme"], *own])
+    return ", ".join([value["scheme"], *own] if value["scheme"] != "none" else own)
