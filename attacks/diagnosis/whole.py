@@ -24,13 +24,13 @@ def _optimizes(counts: Counts) -> Flag:
     Counts: `optimizes`, calls of autograd (`grad`, `backward`) in one forward pass.
     """
     formula = (
-        "gradients that the network itself computes in one forward pass; WARN from 1: nothing less "
+        "gradients that the network computes in one forward pass; WARN from 1: nothing less "
         "than an attack that is adapted to it can tell (Tramèr et al. 2020)"
     )
     asked = counts.get("optimizes")
     if asked is None:
         return Flag(OPTIMIZES, formula, NOT_RUN, "")
-    return Flag(OPTIMIZES, formula, WARN if asked else PASS, f"{asked}")
+    return Flag(OPTIMIZES, formula, WARN if asked else PASS, f"{asked} of them")
 
 
 def _unstable(counts: Counts) -> Flag:
