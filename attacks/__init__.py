@@ -24,7 +24,7 @@ _HOME = {
     "Result": "result",
     "evaluate": "evaluate",
     "fool": "beyond.fooling",
-    "Attacker": "suite",
+    "Attacker": "registry",
     "run_suite": "suite",
     "judge": "verdict",
     "Targeted": "views.targeted",

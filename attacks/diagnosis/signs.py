@@ -6,6 +6,8 @@ Judged by `flags`. Costs a few passes on each examined image, and more on those 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -63,98 +65,83 @@ def signs(
     if not gradients:
         counts |= {"zero": None, "saturated": None}
     if len(x):
-        counts |= single_step_only(oracle, x, y, keys, threat, attackers, seed)
-        left = ~broken
-        counts |= missed(oracle, x[left], y[left], keys[left], threat, attackers, seed)
+        asked = _Asked(oracle, x, y, keys, threat, seed)
+        counts |= _single_step_only(asked, attackers)
+        counts |= _missed(asked.at(~broken), attackers)
         free = torch.tensor([not attacker.entry.gradients for attacker in attackers])
         if threat.norm in L_NORMS and free.any() and not free.all():
             by_search = found.witnesses.index[free[found.witnesses.attack]]
             hit = torch.isin(keys, by_search.to(keys.device))
-            counts |= searched_only(oracle, x[hit], y[hit], keys[hit], threat, attackers, seed)
+            counts |= _searched_only(asked.at(hit), attackers)
     return counted(counts) + of_whole(counts)
 
 
-def single_step_only(
-    oracle: Oracle,
-    x: Tensor,
-    y: Tensor,
-    keys: Tensor,
-    threat: Threat,
-    attackers: Sequence[Attacker],
-    seed: int,
-) -> Counts:
+@dataclass(frozen=True)
+class _Asked:
+    """Rightly read images (N, C, H, W), and what it takes to attack them again."""
+
+    oracle: Oracle
+    x: Tensor
+    y: Tensor
+    keys: Tensor
+    threat: Threat
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def at(self, rows: Tensor) -> Self:
+        """Those of the images that `rows` (N,) bool names."""
+        return replace(self, x=self.x[rows], y=self.y[rows], keys=self.keys[rows])
+
+    def broken(self, attackers: Sequence[Attacker]) -> Tensor:
+        """Which of the images any of the attackers breaks, (N,) bool."""
+        norm, grid = self.threat.norm, [float(self.threat.eps)]
+        found = run_suite(
+            self.oracle, self.x, self.y, norm, grid, attackers, keys=self.keys, seed=self.seed
+        )
+        outcome = found.rows["outcome"].view(len(attackers), -1)
+        return (outcome == BROKEN).any(dim=0).to(self.x.device)
+
+
+def _single_step_only(asked: _Asked, attackers: Sequence[Attacker]) -> Counts:
     """Images that FGSM breaks and the iterative attacks, alone on them, do not."""
     iterative = [a for a in attackers if a.entry.gradients and a.attack != "fgsm"]
     fgsm = ATTACKS["fgsm"]
-    if not iterative or threat.norm not in fgsm.norms:
+    if not iterative or asked.threat.norm not in fgsm.norms:
         return {}
-    step = _broken(oracle, x, y, keys, threat, [Attacker("fgsm", "fgsm", fgsm)], seed)
-    x, y, keys = x[step], y[step], keys[step]
-    if len(x) == 0:
+    fell = asked.at(asked.broken([Attacker("fgsm", "fgsm", fgsm)]))
+    if len(fell) == 0:
         return {"single_step": 0}
-    return {"single_step": int((~_broken(oracle, x, y, keys, threat, iterative, seed)).sum())}
+    return {"single_step": int((~fell.broken(iterative)).sum())}
 
 
-def searched_only(
-    oracle: Oracle,
-    x: Tensor,
-    y: Tensor,
-    keys: Tensor,
-    threat: Threat,
-    attackers: Sequence[Attacker],
-    seed: int,
-) -> Counts:
+def _searched_only(asked: _Asked, attackers: Sequence[Attacker]) -> Counts:
     """Of images that an attack without gradients broke: how many no attack with gradients does.
 
     The cascade has tried those before it; it spared the images those after it.
     """
     first = next(row for row, attacker in enumerate(attackers) if not attacker.entry.gradients)
     later = [attacker for attacker in attackers[first:] if attacker.entry.gradients]
-    if not later or len(x) == 0:
-        return {"black_box": len(x)}
-    return {"black_box": int((~_broken(oracle, x, y, keys, threat, later, seed)).sum())}
+    if not later or len(asked) == 0:
+        return {"black_box": len(asked)}
+    return {"black_box": int((~asked.broken(later)).sum())}
 
 
-def missed(
-    oracle: Oracle,
-    x: Tensor,
-    y: Tensor,
-    keys: Tensor,
-    threat: Threat,
-    attackers: Sequence[Attacker],
-    seed: int,
-) -> Counts:
+def _missed(asked: _Asked, attackers: Sequence[Attacker]) -> Counts:
     """Of images that survived: how many random search breaks, and how many noise does."""
-    if threat.norm not in L_NORMS:
+    norm = asked.threat.norm
+    if norm not in L_NORMS:
         return {}
     noise = [
         Attacker(kind, kind, entry, {"draws": DRAWS})
         for kind, entry in NOISE.items()
-        if threat.norm in entry.norms
+        if norm in entry.norms
     ]
     search = [Attacker("square", "square", ATTACKS["square"], {"queries": QUERIES})]
-    asked = {"noise_only": noise, "black_box": search}
+    tried = {"noise_only": noise, "black_box": search}
     if not all(attacker.entry.gradients for attacker in attackers):
-        del asked["black_box"]  # it was searched already
-    if len(x) == 0:
-        return dict.fromkeys(asked, 0)
-    return {
-        name: int(_broken(oracle, x, y, keys, threat, those, seed).sum())
-        for name, those in asked.items()
-    }
-
-
-def _broken(
-    oracle: Oracle,
-    x: Tensor,
-    y: Tensor,
-    keys: Tensor,
-    threat: Threat,
-    attackers: Sequence[Attacker],
-    seed: int,
-) -> Tensor:
-    """Which of these images any of the attackers breaks, (N,) bool."""
-    found = run_suite(
-        oracle, x, y, threat.norm, [float(threat.eps)], attackers, keys=keys, seed=seed
-    )
-    return (found.rows["outcome"] == BROKEN).view(len(attackers), -1).any(dim=0).to(x.device)
+        del tried["black_box"]  # it was searched already
+    if len(asked) == 0:
+        return dict.fromkeys(tried, 0)
+    return {name: int(asked.broken(those).sum()) for name, those in tried.items()}
