@@ -7,6 +7,7 @@ gradient does not depend on how many images share the batch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,8 +25,24 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     itself, the cross-entropy's own gradient rounds to zero in float32, and an attack would stand
     still before a network whose logits were multiplied by 10,000.
     """
-    wrong = logits.scatter(1, y[:, None], -torch.inf).logsumexp(dim=1)
-    return wrong - logits.gather(1, y[:, None])[:, 0]
+    return _LogOdds.apply(logits, y)
+
+
+class _LogOdds(torch.autograd.Function):
+    """Its gradient in closed form: autograd's takes a twentieth of a small network's step."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, y: Tensor) -> Tensor:
+        label = y[:, None]
+        wrong = logits.scatter(1, label, -torch.inf)
+        ctx.save_for_backward(wrong, label)
+        return wrong.logsumexp(dim=1) - logits.gather(1, label)[:, 0]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        wrong, label = ctx.saved_tensors
+        slope = wrong.softmax(dim=1).scatter_(1, label, -1.0)
+        return slope * grads[0][:, None], None
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
