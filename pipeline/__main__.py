@@ -25,18 +25,18 @@ from .base.packages import hidden_packages
 if TYPE_CHECKING:
     from .base.config import Config
 
-# Command: module, function, names it takes, help. Modules are imported when they run.
-COMMANDS: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "data": ("data", (), "split the data set, once"),
-    "watch": ("watch", (), "hash the files of models of your own, so that DVC sees them change"),
-    "train": ("train", ("network",), "train one network, or take in your own"),
-    "attack": ("attack", ("network", "suite"), "attack one network with one suite"),
-    "noise": ("noise", ("network", "suite"), "perturb one network's images at random"),
-    "transfer": ("transfer", (), "try every network's witnesses on the others"),
-    "memorize": ("memorize", ("network",), "fit corrupted labels or images"),
-    "report": ("report", (), "write reports/ from all results"),
-    "track": ("track", (), "bring MLflow up to date with all results"),
-    "verify": ("verify", (), "judge every stored witness again"),
+# Command, which is the module's name: names it takes, help. Modules are imported when they run.
+COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "data": ((), "split the data set, once"),
+    "watch": ((), "hash the files of models of your own, so that DVC sees them change"),
+    "train": (("network",), "train one network, or take in your own"),
+    "attack": (("network", "suite"), "attack one network with one suite"),
+    "noise": (("network", "suite"), "perturb one network's images at random"),
+    "transfer": ((), "try every network's witnesses on the others"),
+    "memorize": (("network",), "fit corrupted labels or images"),
+    "report": ((), "write reports/ from all results"),
+    "track": ((), "bring MLflow up to date with all results"),
+    "verify": ((), "judge every stored witness again"),
 }
 
 
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--params", default="params.yaml", help="the experiment's params.yaml")
         return sub
 
-    for name, (_, names, text) in COMMANDS.items():
+    for name, (names, text) in COMMANDS.items():
         sub = command(name, text)
         for each in names:
             sub.add_argument(each)
@@ -129,17 +129,17 @@ def _run(options: argparse.Namespace) -> int:
 
         print(f"\nThe report: {place.reports / 'index.html'}", *headline_lines(place), sep="\n")
         return 0
-    module, names, _ = COMMANDS[options.command]
+    names, _ = COMMANDS[options.command]
     _die_with_parent()
     given = [getattr(options, name) for name in names]
     for kind, name in zip(names, given, strict=True):
-        known = getattr(config.memorize if module == "memorize" else config, f"{kind}s")
+        known = getattr(config.memorize if options.command == "memorize" else config, f"{kind}s")
         if name not in known:
             raise UserError(f"{options.params}: no {kind} {name!r}; there are {', '.join(known)}")
     if options.command in ("train", "memorize"):
         section = "networks" if options.command == "train" else "memorize.networks"
         _warn(options.params, config, f"{section}.{options.network}")
-    importlib.import_module(f".{module}", __package__).run(place, config, *given)
+    importlib.import_module(f".{options.command}", __package__).run(place, config, *given)
     return 0
 
 

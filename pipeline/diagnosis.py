@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from attacks.diagnosis.diagnose import is_single_step, plan
 from attacks.diagnosis.flags import Counts
 from attacks.diagnosis.observe import broken, observe
+from attacks.diagnosis.plan import is_single_step, plan
 from attacks.registry import L_NORMS, Attacker
 
 from .base.errors import UserError

@@ -10,12 +10,7 @@ from typing import Any
 import numpy as np
 
 import synthetic
-from pipeline.report import (
-    checks,
-    claims,
-    loading,
-    measures,
-)
+from pipeline.report import checks, claims, loading, measures
 from pipeline.report.results import Cell, Results
 
 NETWORKS = {"plain": (0.05, 5.0, 0.98), "adversarial": (0.21, 4.0, 0.97)}

@@ -1,7 +1,8 @@
-"""Set before torch is imported: threads that spin while they wait slow a busy machine tenfold."""
+"""What every test has: the fixture `check`, and threads that let others work while they wait."""
 
 import os
 
+# Before torch is imported: threads that spin while they wait slow a busy machine tenfold.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import copy

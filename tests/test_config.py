@@ -67,6 +67,7 @@ WRONG = [
     (memorizer(samples=1294), ["memorize.networks.heart.samples", "1293 training images"]),
     (memorizer(architecture="lenet5"), ["memorize.networks.heart.architecture", "8x8"]),
     (memorizer(corruptions=["label"]), ["memorize.networks.heart.corr", "mean 'labels'?"]),
+    (memorizer(corruptions=[["labels"]]), ["memorize.networks.heart.corr", "['labels']"]),
     (memorizer(corruptions=["labels", "labels"]), ["corruptions: each", "labels twice"]),
     (memorizer(corruptions="labels"), ["memorize.networks.heart.corruptions", "list of names"]),
     (put("data", "samples")(1294), ["data.samples", "1293 training images"]),

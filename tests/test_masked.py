@@ -16,11 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks import ModelError, Oracle, Result, ThreatModel, evaluate, keyed
+from attacks import ModelError, Result, ThreatModel, evaluate, keyed
+from attacks.diagnosis.alone import Alone, Diagnosis
 from attacks.diagnosis.answers import gradients_asked
-from attacks.diagnosis.diagnose import diagnose, plan
 from attacks.diagnosis.flags import settled
+from attacks.diagnosis.plan import is_single_step, plan
 from attacks.registry import resolve
+from attacks.suite import run_suite
+from attacks.verdict import BROKEN
 from networks import Linear, SmallNetwork, digits, near_boundary, trained
 
 THREATS = [ThreatModel("linf", 0.15), ThreatModel("l2", 0.7)]
@@ -260,11 +263,30 @@ def test_gradients_inside_an_answer_are_seen_however_they_are_asked_for() -> Non
 SUITE = [{"attack": "fgsm"}, {"attack": "pgd", "steps": 20}, {"attack": "fmn"}]
 
 
+def diagnosis(model: nn.Module) -> Diagnosis:
+    """What is planned for `SUITE`, run on the images that the model reads rightly."""
+    _, _, x, y = digits()
+    right = model(x).argmax(dim=1) == y
+    x, y, keys = x[right], y[right], torch.arange(len(x))[right]
+    planned = plan(resolve(SUITE, "linf"), "linf", [0.05, 0.15, 0.25])
+    alone = []
+    for solo in planned.solos:
+        attacker, grid = solo.attacker, solo.grid
+        rows = [
+            run_suite(model, x, y, "linf", part, [attacker], keys=keys).rows for part in solo.runs
+        ]
+        broken, margin = (
+            torch.cat([part[name] for part in rows]).view(len(grid), -1)
+            for name in ("outcome", "margin")
+        )
+        kind = attacker.entry.gradients, is_single_step(attacker)
+        alone.append(Alone(attacker.label, solo.role, *kind, grid, broken == BROKEN, margin))
+    return Diagnosis(planned.eps, len(x), True, alone, planned.ladders)
+
+
 def diagnosed(model: nn.Module) -> dict[str, str]:
     """Question to status, of the diagnosis of a suite."""
-    _, _, x, y = digits()
-    found = diagnose(model, x, y, "linf", [0.05, 0.15, 0.25], resolve(SUITE, "linf"))
-    return {flag.question: flag.status for flag in found.flags()}
+    return {flag.question: flag.status for flag in diagnosis(model).flags()}
 
 
 def test_the_diagnosis_of_a_healthy_network_raises_no_flag() -> None:
@@ -279,8 +301,7 @@ def test_the_diagnosis_finds_square_ahead_of_attacks_that_have_no_gradient() -> 
 def test_each_attack_of_a_diagnosis_is_alone() -> None:
     """A suite of one attack breaks what the diagnosis says that it broke."""
     _, _, x, y = digits()
-    oracle = Oracle(trained())
-    found = diagnose(oracle, x, y, "linf", [0.05, 0.15, 0.25], resolve(SUITE, "linf"))
+    found = diagnosis(trained())
     right = trained()(x).argmax(dim=1) == y
     broke = {one.label: one.broke for one in found.found()}
     assert list(broke) == ["fgsm", "pgd", "fmn", "square"]

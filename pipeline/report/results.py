@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from attacks.diagnosis.alone import Diagnosis
 
 from .transferred import Transferred
-
-if TYPE_CHECKING:
-    pass
 
 RUN = 0
 SURVIVED, BROKEN, ERROR = 0, 1, 2

@@ -18,7 +18,7 @@ def memorize_errors(raw: Raw) -> list[str]:
         errors += [
             f"{key}.corruptions: {unknown(group, groups)}"
             for group in items(asked)
-            if group not in groups
+            if group not in list(groups)  # which a group that is a list or mapping can be asked for
         ]
         errors += [
             f"{key}.corruptions: each may be listed once, got {group} twice"

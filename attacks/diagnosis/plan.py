@@ -1,4 +1,4 @@
-"""The diagnosis: each attack of a suite alone, without cascade, so that attacks can be compared.
+"""What a diagnosis runs: each attack alone, without cascade, so that attacks can be compared.
 
 A cascade spares every attack what another one broke, so its verdicts cannot say whether an
 iterative attack is at least as strong as a single step, or what only Square finds.
@@ -9,16 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
-
 from .. import registry
-from ..check import check_model
-from ..oracle import Oracle
-from ..registry import ATTACKS, L_NORMS, Attacker
-from ..suite import run_suite
-from ..verdict import BROKEN
-from .alone import LADDER, LADDERS, PROBE, SUITE, Alone, Diagnosis, middle
+from ..registry import ATTACKS, Attacker
+from .alone import LADDER, LADDERS, PROBE, SUITE, middle
 
 # Random search is compared with few queries: it need not win, only find what gradients cannot.
 QUERIES = 50
@@ -107,54 +100,3 @@ def _setting(attacker: Attacker, name: str) -> int:
 def is_single_step(attacker: Attacker) -> bool:
     """Does it take the gradient once?"""
     return attacker.attack == "fgsm"
-
-
-def diagnose(
-    model: nn.Module | Oracle,
-    x: Tensor,
-    y: Tensor,
-    norm: str,
-    eps_grid: Sequence[float],
-    attackers: Sequence[Attacker],
-    *,
-    keys: Tensor | None = None,
-    seed: int = 0,
-) -> Diagnosis:
-    """Run each attack alone; those misread without any change are left out.
-
-    Args:
-        model: maps images (N, C, H, W) in [0, 1] to logits (N, K).
-        x, y: float images and labels (N,), on the model's device.
-        norm, eps_grid: as of the suite.
-        attackers: of the suite, from `registry.resolve`.
-        keys: (N,) the examples' indices in their data set; 0..N-1 if not given.
-        seed: of every random draw.
-
-    Raises:
-        ModelError: if the model cannot be judged.
-    """
-    oracle = Oracle.of(model)
-    keys = (torch.arange(len(x)) if keys is None else keys).to(x.device)
-    right = check_model(oracle, x, y, keys).argmax(dim=1) == y
-    x, y, keys = x[right], y[right], keys[right]
-    planned = plan(attackers, norm, eps_grid)
-    alone = []
-    for attacker, grid, role in planned.solos if len(x) else []:
-        solo = Solo(attacker, grid, role)
-        rows = [
-            run_suite(oracle, x, y, norm, part, [attacker], keys=keys, seed=seed).rows
-            for part in solo.runs
-        ]
-        alone.append(
-            Alone(
-                attacker.label,
-                role,
-                attacker.entry.gradients,
-                is_single_step(attacker),
-                grid,
-                torch.cat([part["outcome"] == BROKEN for part in rows]).view(len(grid), -1),
-                torch.cat([part["margin"] for part in rows]).view(len(grid), -1),
-            )
-        )
-    ladders = planned.ladders if alone else {}
-    return Diagnosis(planned.eps, len(x), norm in L_NORMS, alone, ladders)
