@@ -49,7 +49,8 @@ def run(place: Place, config: Config, network: str) -> None:
 
     def make(seed: str, folder: Path) -> None:
         name = f"train {network}" + (f", seed {seed}" if len(keys) > 1 else "")
-        _train(place, network, name, recipe.seeded(int(seed)), device, folder)
+        checkpoint = _checkpoint(place, network, keys[seed])
+        _train(place, network, name, recipe.seeded(int(seed)), device, checkpoint, folder)
 
     asked = (config.recipe.model_dump(mode="json"), config.networks[network])
     with (
@@ -62,14 +63,19 @@ def run(place: Place, config: Config, network: str) -> None:
 
 
 def _train(
-    place: Place, network: str, name: str, recipe: Recipe, device: torch.device, target: Path
+    place: Place,
+    network: str,
+    name: str,
+    recipe: Recipe,
+    device: torch.device,
+    checkpoint: Checkpoint,
+    target: Path,
 ) -> None:
     """Train with the recipe's one seed, and write weights and history into the folder `target`."""
     train, validation = load_split(place, "train"), load_split(place, "validation")
     keys = f"networks.{network}"
     train = first_of(train, recipe.samples, keys)
     model, settings = new_network(recipe, train, keys)
-    checkpoint = _checkpoint(place, network, recipe, device)
     fitted = fit(
         model,
         train,
@@ -111,9 +117,9 @@ def _train(
     checkpoint.remove()  # not before the weights are written: a kill in between would lose both
 
 
-def _checkpoint(place: Place, network: str, recipe: Recipe, device: torch.device) -> Checkpoint:
+def _checkpoint(place: Place, network: str, key: str) -> Checkpoint:
     """Where this run keeps unfinished work; what other parameters, data or code left, goes."""
-    path = place.work / f"train-{network}-{training_key(place, recipe, device)}.pt"
+    path = place.work / f"train-{network}-{key}.pt"
     for other in place.work.glob(f"train-{network}-{'[0-9a-f]' * 16}.pt"):
         if other != path:
             other.unlink(missing_ok=True)
