@@ -13,14 +13,13 @@ from pipeline.data import split
 from pipeline.sources.source import Source
 
 PARTS = ("train", "validation", "test")
+ASKED: dict[str, Any] = {"seed": 0, "validation": 0.1, "test": 0.2, "samples": None}
 
 
 def cut(source: Source, **changes: Any) -> dict[Any, Split]:
-    wanted: dict[str, Any] = {"seed": 0, "validation": 0.1, "test": 0.2, "samples": None}
-    return split(source, **(wanted | changes))
+    return split(source, **(ASKED | changes))
 
 
 def run(place: Place, name: str, root: Path | None = None, **changes: Any) -> None:
-    wanted: dict[str, Any] = {"seed": 0, "validation": 0.1, "test": 0.2, "samples": None}
-    found = SimpleNamespace(name=name, root=root and str(root), **(wanted | changes))
+    found = SimpleNamespace(name=name, root=root and str(root), **(ASKED | changes))
     stage.run(place, SimpleNamespace(data=found))  # type: ignore[arg-type]
