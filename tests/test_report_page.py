@@ -108,13 +108,15 @@ def test_a_switch_works_from_the_keyboard(opened: Any) -> None:
 def test_a_point_tells_its_value(opened: Any) -> None:
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
 
     group = "#chart-curves-linf .series[data-network=adversarial][data-kind=attack] .hit"
     point = opened.find_elements(By.CSS_SELECTOR, group)[3]
     opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", point)
     ActionChains(opened).move_to_element(point).perform()
     tip = opened.find_element(By.ID, "tip")
-    assert tip.is_displayed()
+    # The browser may scroll first and tell of the pointer a frame later.
+    WebDriverWait(opened, 10).until(lambda _: tip.is_displayed())
     assert re.fullmatch(
         r"adversarial, attack, ε = 0.1: [\d.]+ % \([\d.]+–[\d.]+\)", tip.text.replace("\u00a0", " ")
     )
