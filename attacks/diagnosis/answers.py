@@ -17,12 +17,10 @@ from .. import keyed
 from ..losses import margin
 from ..oracle import Oracle
 from .flags import Counts
+from .whole import AROUND, DRAWS
 
 TINY = 2.0**-13
 COMPANY = 1e-3
-# Of noise around an image: how far a pixel moves at most, as in Pintor et al. 2022, and how often.
-AROUND = 4 / 255
-DRAWS = 10
 
 
 def of_answers(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, seed: int) -> Counts:
@@ -85,7 +83,7 @@ def gradients_asked(answer: Callable[[], object]) -> int:
 
 
 def change_around(answer: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, state: Tensor) -> float:
-    """By what share uniform noise of at most `AROUND` changes the loss, the median over images.
+    """By what share noise of at most `AROUND` / 255 changes the loss, the median over images.
 
     Of an image it is the mean of min(|L(x + noise) - L(x)| / |L(x)|, 1) over `DRAWS` draws
     (indicator I2 of Pintor et al. 2022, arXiv:2106.09947). L is the margin: where a network is
@@ -101,7 +99,7 @@ def change_around(answer: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, stat
     total = torch.zeros_like(loss)
     for draw in range(DRAWS):
         noise = 2 * keyed.uniform(keyed.stream(state, "around", draw), x.shape[1:]) - 1
-        moved = margin(answer((x + AROUND * noise).clamp(0, 1)), y)
+        moved = margin(answer((x + AROUND / 255 * noise).clamp(0, 1)), y)
         total += ((moved - loss).abs() / loss.abs()).nan_to_num(0).clamp(max=1)
     return float(total.median()) / DRAWS
 

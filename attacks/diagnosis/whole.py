@@ -9,8 +9,10 @@ LARGE = "Does accuracy fall to chance when grey is in every ball?"
 OPTIMIZES = "Does the network optimize while it answers?"
 UNSTABLE = "Does the loss jump around an image?"
 
-# The relative change of the loss under small noise above which its gradient points nowhere.
-JUMPS = 0.1
+# Of noise around an image: how many levels of 255 a pixel moves at most, as in Pintor et al. 2022,
+# and how often it is drawn; and the relative change of the loss above which its gradient points
+# nowhere.
+AROUND, DRAWS, JUMPS = 4, 10, 0.1
 
 
 def of_whole(counts: Counts) -> list[Flag]:
@@ -40,7 +42,7 @@ def _unstable(counts: Counts) -> Flag:
     """
     formula = (
         "median over images of the mean of min(|L(x + noise) − L(x)| / |L(x)|, 1), L the margin, "
-        "10 draws of noise uniform in ±4/255 (after Pintor et al. 2022); WARN above "
+        f"{DRAWS} draws of noise uniform in ±{AROUND}/255 (after Pintor et al. 2022); WARN above "
         f"{100 * JUMPS:g} %"
     )
     permille = counts.get("unstable_permille")
