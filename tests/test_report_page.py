@@ -112,7 +112,7 @@ def test_a_point_tells_its_value(opened: Any) -> None:
 
     group = "#chart-curves-linf .series[data-network=adversarial][data-kind=attack] .hit"
     point = opened.find_elements(By.CSS_SELECTOR, group)[3]
-    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", point)
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", point)
     ActionChains(opened).move_to_element(point).perform()
     tip = opened.find_element(By.ID, "tip")
     # The browser may scroll first and tell of the pointer a frame later.
