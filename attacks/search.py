@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,9 @@ from .losses import is_broken, margin
 from .noise import Draw, in_ball
 from .oracle import Oracle
 from .threat import ThreatModel, column
+
+# Runs that are under way together, in units of the oracle's slots: what bounds the memory.
+SLOTFULS = 8
 
 
 class Trail:
@@ -50,6 +54,11 @@ class Trail:
             self._loss[rows[better]] = loss[better]
         self.broken[rows[fell]] = True
         return ~fell
+
+
+def in_parts(oracle: Oracle, rows: Tensor, runs: int) -> Sequence[Tensor]:
+    """`rows` (M,) in parts small enough that `runs` of each example can be under way together."""
+    return rows.split(max(1, SLOTFULS * oracle.slots // runs))
 
 
 def those(stay: Tensor, *each: Any) -> list[Any]:

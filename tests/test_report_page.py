@@ -112,10 +112,11 @@ def test_a_point_tells_its_value(opened: Any) -> None:
 
     group = "#chart-curves-linf .series[data-network=adversarial][data-kind=attack] .hit"
     point = opened.find_elements(By.CSS_SELECTOR, group)[3]
-    opened.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", point)
+    # At once: while the page scrolls smoothly, the point moves away from under the pointer.
+    to_point = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})"
+    opened.execute_script(to_point, point)
     ActionChains(opened).move_to_element(point).perform()
     tip = opened.find_element(By.ID, "tip")
-    # The browser may scroll first and tell of the pointer a frame later.
     WebDriverWait(opened, 10).until(lambda _: tip.is_displayed())
     assert re.fullmatch(
         r"adversarial, attack, ε = 0.1: [\d.]+ % \([\d.]+–[\d.]+\)", tip.text.replace("\u00a0", " ")

@@ -17,7 +17,7 @@ from .. import keyed
 from ..losses import gap, is_broken, likeliest_wrong, margin
 from ..noise import on_surface
 from ..oracle import Oracle
-from ..search import first_points, moving, share_left, those
+from ..search import first_points, in_parts, moving, share_left, those
 from ..threat import ThreatModel, column
 
 # Share of a step that follows the gradient; the rest repeats the move before (as in Auto-PGD).
@@ -30,8 +30,6 @@ HALFWAY = 0.6
 # A class is aimed at if it is behind the label by at most this many clean margins: those farther
 # away were never the nearest that could be reached, on six small networks of three data sets.
 REACH = 1.6
-# Runs that are under way together, in units of the oracle's slots: what bounds the memory.
-SLOTFULS = 8
 
 
 def multitargeted(
@@ -88,8 +86,7 @@ def multitargeted(
     x_adv = x.clone()
     if len(rows) == 0:
         return x_adv
-    together = max(1, SLOTFULS * oracle.slots // len(runs))
-    for part in torch.arange(len(rows), device=x.device).split(together):
+    for part in in_parts(oracle, torch.arange(len(rows), device=x.device), len(runs)):
         some = rows[part]
         begin = None if start is None else start[some]
         state = keyed.stream(keys[some], seed, "multitargeted")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..losses import gap
 from ..oracle import Ascent, Oracle
 from ..threat import column, length
 
@@ -70,9 +71,9 @@ def _fill(size: Tensor, room: Tensor, goal: Tensor) -> Tensor:
     return torch.zeros_like(size).scatter(1, order, moved)
 
 
-def linear_distance(norm: str, gap: Tensor, grad: Tensor) -> Tensor:
-    """|gap| over the gradient's dual norm, (N,): how far the boundary is, were there no box."""
-    return gap.abs() / length(grad.double(), DUAL[norm]).float().clamp_min(1e-12)
+def linear_distance(norm: str, needed: Tensor, grad: Tensor) -> Tensor:
+    """|needed| over the gradient's dual norm, (N,): how far the boundary is, were there no box."""
+    return needed.abs() / length(grad.double(), DUAL[norm]).float().clamp_min(1e-12)
 
 
 def nearest_gap(
@@ -89,11 +90,14 @@ def nearest_gap(
         norm: of the distance.
     """
 
+    if targets.shape[1] == 1:  # nothing to compare
+        return oracle.ascent(x, keys, gap, y, targets[:, 0])
+
     def gaps(logits: Tensor, y: Tensor, targets: Tensor) -> Tensor:
         return logits.gather(1, targets) - logits.gather(1, y[:, None])
 
-    def distance(gap: Tensor, grad: Tensor) -> Tensor:
-        return linear_distance(norm, gap, grad)
+    def distance(needed: Tensor, grad: Tensor) -> Tensor:
+        return linear_distance(norm, needed, grad)
 
     return oracle.first_ranked(x, keys, gaps, distance, y, targets)
 

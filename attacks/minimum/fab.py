@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from .. import keyed
-from ..losses import gap, likeliest_wrong
-from ..oracle import Ascent, Oracle
-from ..search import moving
+from ..losses import likeliest_wrong
+from ..oracle import Oracle
+from ..search import in_parts, moving, those
 from ..threat import column, length
 from .boundary import cross, farthest, nearest_gap, shell
 from .nearest import Nearest
@@ -46,9 +49,9 @@ def fab(
         seed: changes every random start.
         steps: linearizations of each run.
         restarts: each after the first begins at random, within half the distance found so far.
-        targets: with targets = t, each restart is t runs, one towards each of the t likeliest
-            wrong classes of x. With 0 it is one run that compares all classes at each step, at
-            a backward pass for each.
+        targets: with targets = t, each restart is t runs side by side, one towards each of the t
+            likeliest wrong classes of x. With 0 it is one run that compares all classes at each
+            step, at a backward pass for each.
         overshoot: length of a step, in units of the projection.
         bias: at most this share of a step is taken from x in place of the current point.
         pull: an adversarial point is drawn to this share of its perturbation.
@@ -64,48 +67,64 @@ def fab(
     rows = nearest.unsettled()
     if len(rows) == 0:
         return nearest.x_adv
-    all_keys, x, y, keys = keys, x[rows], y[rows], keys[rows]
-    classes = likeliest_wrong(logits[rows], y, targets or logits.shape[1])
-    aims = classes if targets else [None]
-
-    def linearized(point: Tensor, those: Tensor, aim: Tensor | None) -> Ascent:
-        if aim is not None:
-            return oracle.ascent(point, keys[those], gap, y[those], aim[those])
-        return nearest_gap(oracle, point, keys[those], y[those], classes.T[those], norm)
-
-    for run in range(restarts * len(aims)):
-        aim = aims[run % len(aims)]
-        state = keyed.stream(keys, seed, "fab", run)
-        if run >= len(aims):
-            reach = torch.minimum(nearest.distance[rows], farthest(x, norm)) / 2
-            noise = keyed.uniform(keyed.stream(state, "start"), x.shape[1:]) * 2 - 1
-            point = (x + shell(noise, norm, reach)).clamp(0, 1)
-        else:
-            point = x if start is None or run else start[rows]
-        alive = torch.arange(len(rows), device=x.device)
-        shortest = torch.full((len(rows),), torch.inf, device=x.device)
-        stale = torch.zeros_like(alive)
-        for step in range(steps):
-            seen = linearized(point, alive, aim)
-            fell = nearest.see(rows[alive], point, seen.logits)
-            grad = moving(seen.grad, state[alive], step)
-            size = length((point - x[alive]).double(), norm).float()
-            shorter = fell & (size < 0.999 * shortest[alive])
-            shortest[alive] = size.where(shorter, shortest[alive])
-            # Counted from the first adversarial image on: before, the run has not arrived.
-            waiting = shortest[alive].isinf() | shorter
-            stale[alive] = torch.where(waiting, 0, stale[alive] + 1)
-            stay = stale[alive] < patience
-            alive, point, fell, grad = alive[stay], point[stay], fell[stay], grad[stay]
-            if len(alive) == 0:
-                break
-            point = _step(
-                point, x[alive], grad, -seen.loss[stay], fell, norm, overshoot, bias, pull
-            )
-        if len(alive):
-            nearest.see(rows[alive], point, oracle.logits(point, keys[alive]))
-    nearest.draw_in(oracle, all_keys, rows)
+    wrong = likeliest_wrong(logits[rows], y[rows], targets or logits.shape[1])
+    runs = len(wrong) if targets else 1
+    onward = partial(_step, norm=norm, overshoot=overshoot, bias=bias, pull=pull)
+    for restart in range(restarts):
+        for part in in_parts(oracle, torch.arange(len(rows), device=x.device), runs):
+            which = part.repeat(runs)
+            mine = rows[which]
+            number = torch.arange(runs, device=x.device).repeat_interleave(len(part))
+            state = keyed.stream(keys[mine], seed, "fab", restart * runs + number)
+            point = x[mine]
+            if restart:
+                reach = torch.minimum(nearest.distance[mine], farthest(point, norm)) / 2
+                noise = keyed.uniform(keyed.stream(state, "start"), x.shape[1:]) * 2 - 1
+                point = (point + shell(noise, norm, reach)).clamp(0, 1)
+            elif start is not None:
+                point = torch.where(column(number == 0, point), start[mine], point)
+            aims = wrong[number, which, None] if targets else wrong.T[which]
+            found = Nearest(x[mine], y[mine], norm)
+            _walk(oracle, found, point, keys[mine], aims, state, steps, patience, onward)
+            nearest.take_best(rows[part], found)
+    nearest.draw_in(oracle, keys, rows)
     return nearest.x_adv
+
+
+def _walk(
+    oracle: Oracle,
+    nearest: Nearest,
+    point: Tensor,
+    keys: Tensor,
+    aims: Tensor,
+    state: Tensor,
+    steps: int,
+    patience: int,
+    onward: Callable[..., Tensor],
+) -> None:
+    """Walk from each image of `point`; the nearest that are misclassified are kept in `nearest`.
+
+    `aims` (N, T) are the classes whose boundaries are compared at each step, `onward` is `_step`.
+    """
+    x, y, norm = nearest.x, nearest.y, nearest.norm
+    alive = torch.arange(len(x), device=x.device)
+    stale = torch.zeros_like(alive)
+    for step in range(steps):
+        seen = nearest_gap(oracle, point, keys[alive], y[alive], aims[alive], norm)
+        before = nearest.distance[alive]
+        fell = nearest.see(alive, point, seen.logits)
+        grad = moving(seen.grad, state[alive], step)
+        # Counted from the first adversarial image on: before, the run has not arrived.
+        waiting = before.isinf() | (nearest.distance[alive] < 0.999 * before)
+        stale = torch.where(waiting, 0, stale + 1)
+        stay = stale < patience
+        alive, stale, point, grad, fell, gap = those(
+            stay, alive, stale, point, grad, fell, seen.loss
+        )
+        if len(alive) == 0:
+            return
+        point = onward(point, x[alive], grad, -gap, fell)
+    nearest.see(alive, point, oracle.logits(point, keys[alive]))
 
 
 def _step(
@@ -114,6 +133,7 @@ def _step(
     grad: Tensor,
     needed: Tensor,
     fell: Tensor,
+    *,
     norm: str,
     overshoot: float,
     bias: float,
