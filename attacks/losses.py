@@ -29,20 +29,23 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
 
 
 class _LogOdds(torch.autograd.Function):
-    """Its gradient in closed form: autograd's takes a twentieth of a small network's step."""
+    """Its gradient in closed form, and no `logsumexp`, which looks for infinities first: together
+    they would take a tenth of a small network's step."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, y: Tensor) -> Tensor:
         label = y[:, None]
         wrong = logits.scatter(1, label, -torch.inf)
-        ctx.save_for_backward(wrong, label)
-        return wrong.logsumexp(dim=1) - logits.gather(1, label)[:, 0]
+        top = wrong.amax(dim=1, keepdim=True)
+        share = wrong.sub_(top).exp_()
+        total = share.sum(dim=1, keepdim=True)
+        ctx.save_for_backward(share.div_(total), label)
+        return (top + total.log() - logits.gather(1, label))[:, 0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        wrong, label = ctx.saved_tensors
-        slope = wrong.softmax(dim=1).scatter_(1, label, -1.0)
-        return slope * grads[0][:, None], None
+        share, label = ctx.saved_tensors
+        return share.scatter(1, label, -1.0).mul_(grads[0][:, None]), None
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
@@ -92,9 +95,12 @@ def likeliest_wrong(logits: Tensor, y: Tensor, count: int) -> Tensor:
 
 
 def is_broken(logits: Tensor, y: Tensor) -> Tensor:
-    """The verdict's own test, (N,) bool: a wrong class leads clearly. Non-finite logits do not."""
-    lead = margin(logits, y) > LEAD * logits.abs().amax(dim=1)
-    return lead & logits.isfinite().all(dim=1)
+    """The verdict's own test, (N,) bool: a wrong class leads clearly. Non-finite logits do not:
+    no lead is larger than a share of infinity, and nothing is larger than NaN."""
+    wrong = logits.argmax(dim=1) != y
+    if not wrong.any():  # mostly, after an attack's first steps; the rest takes five times as long
+        return wrong
+    return margin(logits, y) > LEAD * logits.abs().amax(dim=1)
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "margin": margin, "dlr": dlr}

@@ -52,7 +52,8 @@ class Trail:
             better = better.nonzero()[:, 0]
             self.x_adv.index_copy_(0, rows[better], points.index_select(0, better))
             self._loss[rows[better]] = loss[better]
-        self.broken[rows[fell]] = True
+        if fell.any():
+            self.broken[rows[fell]] = True
         return ~fell
 
 

@@ -457,4 +457,4 @@ def test_without_memorization_and_with_one_network_the_page_still_stands(tmp_pat
     page = _page(place)
     assert "Can the networks learn by heart?" not in page
     assert "Are the networks really different?" not in page
-    assert "share of images that survived is plain" in _summary(place)[2]
+    assert "share of images that survived is 38.5 % for plain." in _summary(place)[2]

@@ -9,6 +9,7 @@ from altered import EPS, made_results
 from pipeline.report import (
     comparisons,
     measures,
+    wording,
 )
 from pipeline.report.comparisons import ALIKE, APART, Right
 from pipeline.report.results import Results
@@ -39,6 +40,25 @@ def test_the_matrix_marks_what_cannot_be_told_apart() -> None:
     assert (shown["a", "c"], shown["c", "a"]) == ("+40.0", "−40.0")
     told = comparisons.verdict(compared)
     assert told == "2 of 3 pairs can be told apart; not distinguishable: a and b."
+
+
+def test_of_many_pairs_those_are_named_that_are_fewer() -> None:
+    many, few = np.arange(200) < 100, np.arange(200) < 20
+    names = [f"n{number}" for number in range(5)]
+    rights = {name: Right(many, many) for name in names} | {"weak": Right(few, few)}
+    told = comparisons.verdict(comparisons.pairs(rights))
+    pairs = ", ".join(f"{name} and weak" for name in names)
+    assert told == f"5 of 15 pairs can be told apart: {pairs}."
+    del rights["weak"]
+    assert comparisons.verdict(comparisons.pairs(rights)) == "0 of 10 pairs can be told apart."
+
+
+def test_a_sentence_names_few_networks_one_by_one_and_of_many_the_ends() -> None:
+    told = [(float(7 - n), f"{7 - n} %", f"n{n}") for n in range(7)]
+    assert wording.by_network(told[:1]) == "7 % for n0"
+    assert wording.by_network(told[:3]) == "7 % for n0, 6 % for n1 and 5 % for n2"
+    ends = "1 % for n6, 7 % for n0 and between these for the 5 other networks"
+    assert wording.by_network(told) == ends
 
 
 def test_the_smallest_difference_shrinks_with_more_images() -> None:

@@ -140,16 +140,23 @@ def _turned(ends: tuple[float, float], sign: int) -> tuple[float, float]:
 
 def verdict(compared: Sequence[Compared]) -> str:
     """How many pairs differ by more than chance, of images or of runs, explains."""
-    apart = sum(pair.verdict == APART for pair in compared)
-    text = f"{apart} of {wording.count(len(compared), 'pair')} can be told apart"
+
+    def named(verdict: str) -> list[str]:
+        return [f"{pair.first} and {pair.second}" for pair in compared if pair.verdict == verdict]
+
+    apart, alike = named(APART), named(ALIKE)
+    text = f"{len(apart)} of {wording.count(len(compared), 'pair')} can be told apart"
+    # Of many networks, those pairs are named that are fewer.
+    if len(alike) <= max(wording.MANY, len(apart)):
+        text += f"; {ALIKE}: {', '.join(alike)}" if alike else ""
+    elif apart:
+        text += f": {', '.join(apart)}"
     for other, told in (
-        (ALIKE, ALIKE),
         (INCOMPLETE, "left open by verdicts that are missing"),
         (UNTESTED, "not tested, as no run of either differs from its others"),
     ):
-        named = [f"{pair.first} and {pair.second}" for pair in compared if pair.verdict == other]
-        if named:
-            text += f"; {told}: {', '.join(named)}"
+        if found := named(other):
+            text += f"; {told}: {', '.join(found)}"
     return text + "."
 
 

@@ -154,9 +154,11 @@ def _memory_sentence(results: Results) -> str | None:
 
 
 def _survival_sentence(found: list[Measure], eps: float) -> str:
-    told = [f"{m.network} {wording.accuracy(m.worst_curve.at_least(eps)[1])}" for m in found]
+    shares = [(m.worst_curve.at_least(eps)[1], m.network) for m in found]
+    told = [(share.value, wording.accuracy(share), network) for share, network in shares]
     return (
-        f"At ε = {wording.grid_eps(eps)} the share of images that survived is {wording.join(told)}."
+        f"At ε = {wording.grid_eps(eps)} the share of images that survived is "
+        f"{wording.by_network(told)}."
     )
 
 

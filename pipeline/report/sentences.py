@@ -34,13 +34,15 @@ def distance_table(found: list[Measure], levels: int) -> Table:
 
 def distances(found: list[Measure]) -> str:
     """The takeaway of the chart of distances."""
-    told = [
-        f"{wording.estimate(m.eps50)} for {m.network}"
-        if m.right
-        else f"unknown for {m.network}, which reads nothing rightly"
-        for m in found
+    right = [m for m in found if m.right]
+    told = [(m.eps50.value, wording.estimate(m.eps50), m.network) for m in right]
+    unknown = [
+        f"unknown for {m.network}, which reads nothing rightly" for m in found if not m.right
     ]
-    text = f"Half of the rightly classified images are broken at ε = {wording.join(told)}."
+    known = [wording.by_network(told)] if told else []
+    text = (
+        f"Half of the rightly classified images are broken at ε = {wording.join(known + unknown)}."
+    )
     never = [m.network for m in found if m.right and not m.one_draw.eps50.reached]
     if never:
         limit = wording.number(found[0].one_draw.eps50.limit)

@@ -222,6 +222,19 @@ def signed(value: float) -> str:
     return "0.0" if text[1:] == "0.0" else text
 
 
+# Of more networks than this a sentence names the ends alone: a table beside it has them all.
+MANY = 6
+
+
+def by_network(told: list[tuple[float, str, str]]) -> str:
+    """`2 % for a and 3 % for b`, from values, their words and networks; of many, the ends."""
+    if len(told) <= MANY:
+        return join([f"{words} for {network}" for _, words, network in told])
+    (_, least, low), *between, (_, most, high) = sorted(told, key=lambda each: each[0])
+    others = count(len(between), "other network")
+    return f"{least} for {low}, {most} for {high} and between these for the {others}"
+
+
 def join(items: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
