@@ -45,7 +45,7 @@ def run(place: Place, config: Config) -> None:
     database = _database(uri)
     asked = {
         "uri": hashlib.sha256(uri.encode()).hexdigest(),  # it may hold a password
-        "keys": {record.network: record.key for record in records},
+        "keys": [[record.network, record.key] for record in records],  # their order gives colours
         "report": drawn,
         "register": config.tracking.register_weights,
     }

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pipeline import track
-from pipeline.base import store
+from pipeline.base import palette, store
 from pipeline.base.errors import UserError
 from pipeline.base.store import Place
 from pipeline.tracking import projection
@@ -337,6 +337,17 @@ def test_changed_results_make_a_new_run_and_going_back_makes_none(place: Place) 
     assert superseded(runs()) == [("adversarial", "false"), ("plain", "false"), ("plain", "true")]
     now = {run.info.run_id for run in runs() if run.data.tags["superseded"] == "true"}
     assert now != outdated
+
+
+def test_networks_have_the_colours_of_the_report(place: Place) -> None:
+    def colors() -> dict[str, str]:
+        return {run.data.tags["network"]: run.data.tags["mlflow.runColor"] for run in runs()}
+
+    track.run(place, config())
+    first = colors()
+    assert first == {"plain": palette.color(0), "adversarial": palette.color(1)}
+    track.run(place, config(["adversarial", "plain"]))
+    assert colors() == {"adversarial": first["plain"], "plain": first["adversarial"]}
 
 
 def test_a_removed_network_is_superseded(place: Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.lines import Line2D
 
+from ..base.palette import color
 from ..report import drawing, wording
 from ..report.chart import Chart, Key
 from ..report.charts import Dash
@@ -32,11 +33,11 @@ def curves(suite: str, found: list[NetworkChange], headline: float | None) -> Ch
             axes.plot(
                 grid,
                 [100 * value.value for value in values],
-                color=drawing.color(number),
+                color=color(number),
                 linestyle=DASHES[kind],
                 marker=drawing.marker(number),
                 markersize=4.5 if now else 3.5,
-                markerfacecolor=drawing.color(number) if now else drawing.SURFACE,
+                markerfacecolor=color(number) if now else drawing.SURFACE,
                 linewidth=1.8 if now else 1.3,
                 gid=f"series:{network}:{kind}",
                 clip_on=False,

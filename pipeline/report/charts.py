@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from ..base.palette import color
 from . import drawing, sentences, wording
 from .chart import Chart, Key
 from .measures import Curve, Measure
@@ -102,7 +103,7 @@ def _true_size(curve: Curve, eps: float) -> str:
 
 
 def _draw(axes: Axes, curve: Curve, number: int, gid: str) -> None:
-    attack, tone = curve.kind == "attack", drawing.color(number)
+    attack, tone = curve.kind == "attack", color(number)
     axes.plot(
         curve.eps,
         [100 * value.value for value in curve.accuracy],
@@ -177,7 +178,7 @@ def distances(found: list[Measure], levels: int) -> Chart:
 
 def _distance(axes: Axes, measure: Measure, number: int, tips: dict[str, list[str]]) -> list[float]:
     """Draw one network's row; the eps that it spans."""
-    y, tone, eps50 = -number, drawing.color(number), measure.eps50
+    y, tone, eps50 = -number, color(number), measure.eps50
     if not eps50.known:  # nothing was read rightly: the row stays empty
         return measure.suite_curve.eps[1:]
     first = min(measure.eps10.value, eps50.limit) or eps50.limit

@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from ..base.palette import color
+
 INK, QUIET, GRID, SURFACE = "#20232a", "#5c6270", "#dfe2e8", "#fffffe"
-# Readable on white (3:1 and more) and told apart by the colour-blind; a marker doubles each.
-SERIES = ["#0a6ab0", "#c46a00", "#00805f", "#a3458a", "#8a6d1d", "#c0392b", "#2b87ad", "#5b5b66"]
+# One beside each colour of the palette.
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be selected, searched and read aloud
@@ -66,10 +67,6 @@ def figure(
         (left / WIDTH, bottom / full, (WIDTH - left - 12) / WIDTH, (full - bottom - top) / full)
     )
     return made, axes
-
-
-def color(number: int) -> str:
-    return SERIES[number % len(SERIES)]
 
 
 def marker(number: int) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from matplotlib.patches import Rectangle
 
+from ..base.palette import color
 from . import drawing, wording
 from .chart import Chart
 from .table import Cell, Table
@@ -101,7 +102,7 @@ def _chart(
         for (y, x), shade in cells.items():
             axes.add_patch(
                 Rectangle(
-                    (x, y), 1, 1, facecolor=drawing.color(number), alpha=shade.opacity,
+                    (x, y), 1, 1, facecolor=color(number), alpha=shade.opacity,
                     edgecolor="none", linewidth=0,
                 )
             )  # fmt: skip

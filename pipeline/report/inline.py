@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 from xml.etree import ElementTree
 
-from .drawing import GRID, INK, QUIET, SERIES, SURFACE, WIDTH
+from ..base.palette import SERIES
+from .drawing import GRID, INK, QUIET, SURFACE, WIDTH
 
 _VARIABLES = {INK: "ink", QUIET: "quiet", GRID: "grid", SURFACE: "surface"} | {
     color: f"s{number}" for number, color in enumerate(SERIES)

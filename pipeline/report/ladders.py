@@ -8,6 +8,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from attacks.diagnosis.alone import LADDERS, Diagnosis, Rung
 
+from ..base.palette import color
 from . import drawing, wording
 from .chart import Chart, Key
 from .table import Cell, Table
@@ -106,7 +107,7 @@ def _ladder(
             axes.plot(
                 [rung.number for rung in steps],
                 [100 * share for share in shares],
-                color=drawing.color(number),
+                color=color(number),
                 marker=drawing.marker(number),
                 markersize=4.5,
                 linewidth=1.6,
@@ -115,9 +116,7 @@ def _ladder(
             )
             again, more = value(restarts[-1], first, n), restarts[-1].number
             at = steps[-2].number * more // restarts[0].number
-            drawing.point(
-                axes, at, 100 * again, drawing.color(number), "o", mark, hollow=True, arrow=False
-            )
+            drawing.point(axes, at, 100 * again, color(number), "o", mark, hollow=True, arrow=False)
             highest += [*shares, again]
             ticks |= {rung.number for rung in steps}
             tips[line] = [

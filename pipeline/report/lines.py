@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from ..base.palette import color
 from . import drawing, wording
 from .chart import Chart, Key
 from .statistics import Accuracy
@@ -69,7 +70,7 @@ def chart(
             axes.plot(
                 line.x,
                 [scale * value for value in line.values],
-                color=drawing.color(number),
+                color=color(number),
                 marker=drawing.marker(number),
                 markersize=4.5,
                 markevery=every,
@@ -83,7 +84,7 @@ def chart(
                     line.x,
                     [scale * low for low, _ in ends],
                     [scale * high for _, high in ends],
-                    color=drawing.color(number),
+                    color=color(number),
                     alpha=0.14,
                     linewidth=0,
                     gid=gid.replace("series", "band"),

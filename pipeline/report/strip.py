@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
+from ..base.palette import color
 from . import drawing, wording
 from .chart import Chart
 from .luck import Luck
@@ -68,7 +69,7 @@ def _draw(axes: Axes, each: Luck, y: int, number: int, tips: dict[str, list[str]
     axes.plot(
         [100 * value for _, value in points],
         [y] * len(points),
-        color=drawing.color(number),
+        color=color(number),
         marker=drawing.marker(number),
         markersize=7,
         markerfacecolor="none",

@@ -82,7 +82,7 @@ def sync(uri: str, database: Path | None, wanted: Wanted) -> list[str]:
         ids = {key: str(run.info.run_id) for key, run in known.items()}
         for record in made:
             ids[record.key] = _create(client, experiment, record, {**wanted.tags, PARENT: parent})
-        current = [ids[record.key] for record in wanted.records]
+        current = {ids[record.key]: record for record in wanted.records}
         _mark(client, list(known.values()), current, parent, wanted.current)
         if wanted.register:
             for record in [record for record in wanted.records if record.weights]:
@@ -181,12 +181,14 @@ def _dataset(record: Record, part: str) -> DatasetInput:
 
 
 def _mark(
-    client: MlflowClient, known: list[Run], current: list[str], parent: str, replaces: bool
+    client: MlflowClient, known: list[Run], current: dict[str, Record], parent: str, replaces: bool
 ) -> None:
-    """Tell outdated runs from current ones."""
+    """Tell outdated runs from current ones, and give these their colours."""
     for run in known:
         is_current = run.info.run_id in current
         wanted = {"superseded": "false" if is_current else "true", PARENT: parent}
+        if is_current:
+            wanted |= current[run.info.run_id].tags
         for tag, value in wanted.items():
             if (is_current or replaces) and run.data.tags.get(tag) != value:
                 client.set_tag(run.info.run_id, tag, value)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..base import palette
 from ..base.errors import UserError
 from ..base.store import Place, fingerprint, read_json
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 3  # part of every key: raise it when runs should be written anew
 HEADLINES = 12  # more columns than this and nobody reads MLflow's table
+COLOR = "mlflow.runColor"  # of a run's curves and of its mark in the list
 FIRST = ("clean_acc", "noise_acc", "robust_acc", "certified_acc", "eps50", "eps10")
 
 
@@ -68,7 +70,12 @@ def read_records(place: Place, config: Config) -> list[Record]:
         shown = _headlines(metrics[name], of(name, suites))
         shown += by_eps(of(name, curves), of(name, suites), of(name, seeds))
         records.append(_record(place, config, name, shown, data))
-    return records + [_memorized(place, name, data) for name in config.memorize.networks]
+    records += [_memorized(place, name, data) for name in config.memorize.networks]
+    # By itself MLflow draws several networks in one colour.
+    return [
+        replace(record, tags=record.tags | {COLOR: palette.color(number)})
+        for number, record in enumerate(records)
+    ]
 
 
 def report_files(place: Place) -> list[Path]:
