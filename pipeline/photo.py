@@ -25,11 +25,11 @@ from attacks.views.targeted import Targeted
 from models.front import fronted
 
 from .base.device import choose_device
+from .base.download import downloaded
 from .base.errors import UserError
 from .base.raw import budget
 from .base.store import write_bytes
 from .base.weights import give_weights
-from .download import downloaded
 from .report.images import magnified, png
 from .sources.given import sized
 
@@ -94,7 +94,7 @@ def look_at(image: str, to: str, weights: str | None, eps: str | None, out: str)
     way = trained.transforms()
     x = _read(image, way.resize_size[0], way.crop_size[0])
     network = resnet18()
-    file = Path(weights) if weights is not None else downloaded(trained.url)
+    file = Path(weights) if weights is not None else _downloaded(trained.url)
     give_weights(network, file, "--weights")
     model = fronted(network.eval(), (x.shape[2], x.shape[3]), mean=way.mean, std=way.std)
     print(f"Looking for {classes[target]} in {image} ...", flush=True)
@@ -103,6 +103,15 @@ def look_at(image: str, to: str, weights: str | None, eps: str | None, out: str)
     write_bytes(made, png(found.changed[0].numpy()))
     write_bytes(Path(out), picture(found))
     print(f"{found.sentences()}\nPicture: {out}; the changed photo alone: {made}")
+
+
+def _downloaded(url: str) -> Path:
+    name = url.rpartition("/")[2]
+    return downloaded(
+        url,
+        "the weights of ResNet-18",
+        f"name the file: make look IMAGE=... TO=... WEIGHTS={name} (or --weights {name})",
+    )
 
 
 def turn(

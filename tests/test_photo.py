@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pipeline import download, photo
+from pipeline import photo
 from pipeline.__main__ import main
+from pipeline.base import download
 from pipeline.base.errors import UserError
 
 CLASSES = ["left", "middle", "right"]

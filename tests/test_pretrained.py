@@ -127,6 +127,12 @@ def test_torchvisions_weights_come_from_its_cache(
         assert {name for name, p in model.named_parameters() if p.requires_grad} == {
             f"{inner}.classifier.1.weight", f"{inner}.classifier.1.bias"
         }  # fmt: skip
+    # A file that ends early is told from one that is not there.
+    whole = (cache / url.split("/")[-1]).read_bytes()
+    (cache / url.split("/")[-1]).write_bytes(whole[:1000])
+    with pytest.raises(UserError, match=r"squeezenet1_1-.*cannot be read.*delete it"):
+        new_network(wanted, colour(TRAIN), "networks.n")
+    (cache / url.split("/")[-1]).write_bytes(whole)
     # A state_dict in a file does as well as torchvision's cache.
     named = wanted.model_copy(update={"weights": str(cache / url.split("/")[-1])})
     same, _ = new_network(named, grey(TRAIN), "networks.n")
@@ -146,7 +152,7 @@ def test_without_a_network_the_way_to_the_weights_is_told(
         raise URLError("no network")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("torch.hub.urlopen", nothing)
+    monkeypatch.setattr("urllib.request.urlopen", nothing)
     wanted = recipe(architecture="torchvision.resnet18", weights="imagenet")
     with pytest.raises(UserError) as error:
         new_network(wanted, colour(TRAIN), "networks.n")

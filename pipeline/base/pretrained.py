@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from models.large import Repeated
 
-from .errors import UserError
+from .download import downloaded
+from .errors import UserError, told
 from .starts import IMAGENET
 from .weights import mismatches, read_weights
 
@@ -128,13 +129,16 @@ def _downloaded(name: str, key: str) -> dict[str, Tensor]:
 
     weights = get_model_weights(name).DEFAULT
     options = {"aux_logits": False} if name == "googlenet" else {}
+    file = downloaded(
+        weights.url,
+        f"{key}: imagenet: torchvision's weights of {name}",
+        "put the file there, or name a file with its state_dict here",
+    )
     try:
         # Through its builder, which knows how the names in its older files have changed.
         return get_model(name, weights=weights, progress=False, **options).state_dict()
-    except (OSError, RuntimeError) as error:
-        cache = Path(torch.hub.get_dir()) / "checkpoints"
+    except Exception as error:  # whatever a file that ends early may raise
         raise UserError(
-            f"{key}: imagenet: torchvision's weights of {name} are not in {cache} and could not "
-            f"be downloaded ({error}). Download {weights.url} where there is a network and put it "
-            "there, or name a file with its state_dict here"
+            f"{key}: imagenet: {file} cannot be read ({told(error)}); delete it, so that it is "
+            "downloaded again"
         ) from None

@@ -1,4 +1,4 @@
-"""The weights of `look --image`, downloaded once, or told within seconds how to bring them."""
+"""Published weights, downloaded once, or told within seconds how to bring them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from pathlib import Path
 
 import torch
 
-from .base.errors import UserError, told
+from .errors import UserError, told
 
 SECONDS = 8.0
 """In which a server that can be reached at all has answered."""
 
 
-def downloaded(url: str) -> Path:
+def downloaded(url: str, what: str, instead: str) -> Path:
     """Where torch keeps the weights, which are downloaded once.
+
+    Args:
+        url: of the file.
+        what: "the weights of ...", for messages.
+        instead: what to do with a file that was brought from elsewhere, for messages.
 
     Raises:
         UserError: if they are not there and cannot be downloaded, within seconds.
@@ -32,9 +37,8 @@ def downloaded(url: str) -> Path:
         torch.hub.load_state_dict_from_url(url, check_hash=True, weights_only=True)
     except Exception as error:  # whatever a network, a proxy or a full disk may raise
         raise UserError(
-            f"the weights of ResNet-18 cannot be downloaded ({told(error)}). Where there is a "
-            f"network, get {url}; then name the file: "
-            f"make look IMAGE=... TO=... WEIGHTS={file.name} (or --weights {file.name})"
+            f"{what} are not in {file.parent} and cannot be downloaded ({told(error)}). Where "
+            f"there is a network, get {url}; then {instead}"
         ) from None
     finally:
         socket.setdefaulttimeout(before)
