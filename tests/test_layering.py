@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pipeline.judging import per_seed
+from pipeline.training import checkpoint
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("attacks", "models", "pipeline")
@@ -26,6 +27,13 @@ CHECKED_ONLY = {
         "consistency/architectures", "consistency/budgets", "consistency/suites",
     )
 }  # fmt: skip
+
+# Of pipeline/base, with config/ and consistency/: what checks, tells and stores. It may refuse a
+# training run or name its result, never change it, so a run that was kept stays good without it.
+NEVER_TRAIN = (
+    "callables", "data_sets", "device", "download", "errors", "kept", "packages", "progress",
+    "raw", "recipes", "seeds", "starts", "store", "taken", "versions", "watched",
+)  # fmt: skip
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:
@@ -137,6 +145,16 @@ def test_the_key_of_kept_verdicts_follows_from_all_code_that_judges(stage: str) 
     known = [ROOT / path for path in (*per_seed.FILES, *per_seed.FOLDERS)]
     empty = {ROOT / package / "__init__.py" for package in PACKAGES}
     for path in closure(local_file(f"pipeline.{stage}")) - empty:
+        assert any(path == each or each in path.parents for each in known), path
+
+
+def test_the_key_of_kept_training_follows_from_all_code_that_trains() -> None:
+    known = {ROOT / f"pipeline/base/{name}.py" for name in (*checkpoint.BASE, *NEVER_TRAIN)}
+    known |= {ROOT / "attacks/threat.py", ROOT / "attacks/errors.py", ROOT / "pipeline/train.py"}
+    known |= {ROOT / package for package in ("pipeline/training", "models")}
+    known |= {ROOT / f"pipeline/base/{package}" for package in ("config", "consistency")}
+    empty = {ROOT / f"{package}/__init__.py" for package in (*PACKAGES, "pipeline/base")}
+    for path in closure(local_file("pipeline.train")) - empty:
         assert any(path == each or each in path.parents for each in known), path
 
 
