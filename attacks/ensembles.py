@@ -32,7 +32,8 @@ _FAST: Attacks = [
 #                happens, and stand still from the tenth step on where it does not: a race, which
 #                images leave that are not on their way into the ball
 #   fab          the same in L2, towards each class: on a network that was trained in L-infinity it
-#                breaks what FMN's one path misses, and FMN what it misses
+#                breaks what FMN's one path misses, and FMN what it misses; its restarts go to
+#                images that stand close to the ball and that the one before brought nearer
 #   closest      restarts and long runs, for images that all but fell
 #   square       random search as a race. It may not be dropped: where gradients are masked it
 #                breaks what they cannot. All images enter it; those that keep up with the pace of
@@ -48,7 +49,7 @@ _STANDARD: Attacks = [
     {"attack": "multitargeted", "name": "first", "targets": 1, "steps": 10},
     {"attack": "multitargeted", "name": "every_class", "steps": 24, "within": 0.55},
     {"attack": "fmn", "steps": 100, "classes": 3, "race": True, "norms": ("linf", "l2")},
-    {"attack": "fab", "steps": 60, "targets": 3, "patience": 20, "norms": ("l2",)},
+    {"attack": "fab", "steps": 60, "targets": 3, "restarts": 4, "race": True, "norms": ("l2",)},
     {
         "attack": "multitargeted",
         "name": "closest",

@@ -238,6 +238,24 @@ def test_a_margin_of_negative_logits_is_not_zero() -> None:
     assert abs(sizes[0] / sizes[1] - 1) < 0.02
 
 
+def test_a_race_restarts_fab_where_that_is_of_use_alone() -> None:
+    """The boundary of a linear network is found by the first run: the second is the last."""
+    model, x, y = _at_the_walls(3, (1, 8, 8))
+    keys = torch.arange(len(x))
+    reach = length((fab(model, x, y, "l2", keys=keys) - x).double(), "l2").float()
+
+    def spent(scale: float, **given: int) -> tuple[Tensor, Tensor]:
+        oracle = Oracle(model)
+        found = fab(oracle, x, y, "l2", keys=keys, reach=scale * reach, race=True, **given)
+        return length((found - x).double(), "l2"), oracle.passes(keys)[1]
+
+    once, far, near = spent(1.0, restarts=1), spent(0.5, restarts=4), spent(0.9, restarts=4)
+    twice = spent(0.9, restarts=2)
+    assert torch.equal(far[1], once[1]) and torch.equal(far[0], once[0])
+    assert torch.equal(near[1], twice[1]) and (near[1] > once[1]).all()
+    assert (near[0] <= once[0]).all()
+
+
 def test_passes_are_fused() -> None:
     """FAB and FMN look at a point and linearize there in one pass; DeepFool shares the forward."""
     _, _, x, _ = digits()
