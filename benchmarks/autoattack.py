@@ -169,10 +169,12 @@ def draw(
     axes.axhline(0, color="gray", linewidth=1)
     axes.axvline(10, color="gray", linewidth=1, linestyle=":")
     axes.set_xscale("log")
+    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis("{x:g}")
     axes.set_xlabel("times faster than AutoAttack (CPU seconds)")
     axes.set_ylabel("images broken more than by AutoAttack (points)")
     axes.set_title(f"from right to left: {', '.join(ensembles)}")
-    axes.legend(fontsize="small", ncols=2)
+    figure.legend(loc="outside lower center", fontsize="small", ncols=4)
     figure.savefig(path, dpi=110)
 
 
