@@ -169,8 +169,8 @@ def draw(
     axes.axhline(0, color="gray", linewidth=1)
     axes.axvline(10, color="gray", linewidth=1, linestyle=":")
     axes.set_xscale("log")
-    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        axis("{x:g}")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("times faster than AutoAttack (CPU seconds)")
     axes.set_ylabel("images broken more than by AutoAttack (points)")
     axes.set_title(f"from right to left: {', '.join(ensembles)}")
