@@ -12,8 +12,9 @@ from .errors import ThreatError
 
 NORMS = ("linf", "l2", "l1")
 
-# Rounding x + delta to float32 moves each pixel by up to 3e-8. Aiming a millionth inside the
-# sphere keeps the stored image within the verdict's tolerance in the norms that add pixels up.
+# Rounding x + delta to float32 moves each pixel by up to 3e-8, at worst all of them alike. In the
+# norms that add pixels up, projections aim so far inside the sphere that the stored image is
+# within the verdict's tolerance, and a millionth more for the rounding of the norm itself.
 INSIDE = 1 - 1e-6
 ROUNDING = 3e-8
 
@@ -72,8 +73,28 @@ class ThreatModel:
         The projection is exact on the intersection, not ball first and box after: clipping
         after rescaling gives budget away (Croce and Hein 2021 showed what it costs in L1).
         """
-        radius = torch.as_tensor(self.eps, dtype=x.dtype, device=x.device).flatten()
-        return project(x_adv, x, self.norm, radius.expand(len(x)))
+        return project(x_adv, x, self.norm, self._radius(x))
+
+    def fill(self, delta: Tensor, x: Tensor, stretch: float) -> Tensor:
+        """In L2, the images x + clip(s * delta) that use the whole budget, clipped at the box.
+
+        Where the box cuts nothing off, `delta` at length eps; else the other pixels grow in its
+        place, up to `stretch` times that.
+        """
+        radius = self._radius(x)
+        size = length(delta, "l2").clamp_min(1e-12)
+        most = (stretch * radius / size).square()[:, None]
+        return _scale_into_l2(delta, x, _within(radius, x, "l2"), most)
+
+    def reach(self, x: Tensor) -> Tensor:
+        """How far, in L2 or L1, what is added to `x` may go so that its sum with x, once it is
+        rounded, is within the budget: (N, 1, 1, 1)."""
+        return column(_within(self._radius(x), x, self.norm), x)
+
+    def _radius(self, x: Tensor) -> Tensor:
+        if isinstance(self.eps, Tensor):
+            return self.eps.to(x).flatten().expand(len(x))
+        return x.new_full((len(x),), self.eps)  # filled where it is: nothing to wait for on a GPU
 
     def steepest(self, grad: Tensor) -> Tensor:
         """The step of length 1 in the norm that raises a linear function most."""
@@ -114,51 +135,55 @@ def project(x_adv: Tensor, x: Tensor, norm: str, radius: Tensor) -> Tensor:
         reach = column(radius, x)
         low = x - reach  # written over: at this size, a fresh tensor costs more than arithmetic
         return torch.clamp(x_adv, low, x + reach, out=low).clamp_(0, 1)
-    reach = radius.double()[:, None] * INSIDE
-    if norm == "l2":
-        return (x + _scale_into_l2(x_adv - x, x, reach)).clamp(0, 1)
-    # In L1 the rounding of every moved pixel adds up, all in one direction where they are equal.
-    reach = (reach - ROUNDING * x[0].numel()).clamp_min(0)
-    return (x + _shrink_into_l1(x_adv - x, x, reach)).clamp(0, 1)
+    into = _scale_into_l2 if norm == "l2" else _shrink_into_l1
+    return into(x_adv - x, x, _within(radius, x, norm))
 
 
-def _scale_into_l2(delta: Tensor, x: Tensor, radius: Tensor) -> Tensor:
-    """Project onto {norm <= radius} and {0 <= x + delta <= 1}.
+def _within(radius: Tensor, x: Tensor, norm: str) -> Tensor:
+    """What to aim at, (N, 1), so that the image as it is stored is within `radius` (N,)."""
+    pixels = x[0].numel()
+    rounding = ROUNDING * (pixels if norm == "l1" else math.sqrt(pixels))
+    return (radius[:, None] * INSIDE - rounding).clamp_min(0)
 
-    The solution is clip(s * delta) for the largest s <= 1 whose norm fits. With u = s^2, the square
-    of the norm is a concave, piecewise linear function of u: Newton's method rises to the answer
-    from below and ends when no coordinate more is clipped. It runs in float32; the last step, with
-    sums in float64, ends inside the ball from whichever side it comes.
 
-    Written without `torch.where`, which takes a CPU as long as thirty multiplications.
+def _scale_into_l2(delta: Tensor, x: Tensor, radius: Tensor, most: Tensor | float = 1) -> Tensor:
+    """The nearest image to x + delta within `radius` (N, 1) of x, and in the box.
+
+    It is x + clip(s * delta) for the largest s <= 1 whose norm fits; `most`, (N, 1), is what s^2
+    may be in place of 1. With u = s^2, the square of the norm is a concave, piecewise linear
+    function of u: Newton's method rises to the answer from below, from where it were if the box
+    cut nothing off, and ends when no coordinate more is clipped. What float32 rounds moves the norm
+    by less than what `radius` stands inside the ball.
+
+    Written without `torch.where`, which takes a CPU as long as thirty multiplications, and into
+    memory that is there already, which halves the rest.
     """
     flat, origin = delta.flatten(1), x.flatten(1)
     size = flat.square()
-    most = (0.5 + flat.sign() * (0.5 - origin)).square()  # what is left to the wall ahead
+    wall = torch.gt(flat, 0, out=torch.empty_like(flat))
+    wall.sub_(origin).square_()  # what is left to the wall ahead
     budget = radius.square()
-
-    def stepped(share: Tensor, dtype: torch.dtype) -> Tensor:
-        scaled = share.to(flat.dtype) * size
-        open_ = (most - scaled).sign_().relu_()
-        rate = open_.mul_(size).sum(1, keepdim=True, dtype=dtype)
-        norm = torch.minimum(scaled, most, out=scaled).sum(1, keepdim=True, dtype=dtype)
-        return share + (budget.to(dtype) - norm) / rate  # infinite where nothing can grow
-
-    share = torch.zeros(len(flat), 1, dtype=flat.dtype, device=flat.device)
+    scaled, open_ = torch.empty_like(size), torch.empty_like(size)
+    share = (budget / size.sum(1, keepdim=True)).nan_to_num(0).clamp_(max=most)
     for _ in range(64):
-        grown = stepped(share, flat.dtype).nan_to_num(1, 1).clamp_(0, 1)
+        torch.mul(size, share, out=scaled)
+        torch.gt(wall, scaled, out=open_)
+        rate = open_.mul_(size).sum(1, keepdim=True)
+        norm = torch.minimum(scaled, wall, out=scaled).sum(1, keepdim=True)
+        grown = share + (budget - norm) / rate  # infinite where nothing can grow
+        grown = grown.nan_to_num(0).clamp_(max=most)
         rising = grown > share * (1 + 1e-6)
         if not rising.any():
             break
         share = torch.where(rising, grown, share)
-    last = stepped(share.double(), torch.float64).nan_to_num(1, 1).clamp_(0, 1)
     # Where all but nothing can grow, rounding alone would otherwise take everything back.
-    scale = torch.maximum(last, share.double() * (1 - 1e-5)).sqrt_().to(flat.dtype)
-    return (scale * flat).clamp(-origin, 1 - origin).view_as(delta)
+    scale = torch.maximum(grown, share * (1 - 1e-5)).sqrt_()
+    return torch.addcmul(origin, scale, flat, out=scaled).clamp_(0, 1).view_as(delta)
 
 
 def _shrink_into_l1(delta: Tensor, x: Tensor, radius: Tensor) -> Tensor:
-    """Project onto {L1 norm <= radius} and {0 <= x + delta <= 1} (Croce and Hein 2021).
+    """The nearest image to x + delta within `radius` (N, 1) of x, and in the box (Croce and Hein
+    2021).
 
     The solution shrinks every coordinate by one threshold and stops at the box; the norm falls
     with the threshold, which is found by bisection to float64 precision.
@@ -174,4 +199,4 @@ def _shrink_into_l1(delta: Tensor, x: Tensor, radius: Tensor) -> Tensor:
         above = torch.minimum((size - middle).clamp_min(0), room).sum(1, keepdim=True) > radius
         low, high = torch.where(above, middle, low), torch.where(above, high, middle)
     shrunk = torch.minimum((size - torch.where(fits, 0, high)).clamp_min(0), room)
-    return (shrunk * wide.sign()).float().view_as(delta)
+    return (x + (shrunk * wide.sign()).float().view_as(delta)).clamp(0, 1)

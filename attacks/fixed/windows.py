@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .. import keyed
-from ..threat import INSIDE, ThreatModel
+from ..threat import ThreatModel
 
 # Where the share of pixels in a window halves, in queries of a run of 10,000.
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 # Once bumps are this small, so many of the proposals move a single pixel. Measured in L2: the
 # digits network kept 202 images of 360 where it kept 210 without.
 DOTS = 0.25
+# In L2 a pixel that meets the box leaves its share of the budget to others, which may grow to so
+# many times what they were without it.
+STRETCH = 5
 
 
 class Stripes:
@@ -55,12 +59,10 @@ class Bumps:
         self._sides = torch.tensor(fitting, device=x.device)
         self._power = 2 if norm == "l2" else 1
         self._cell = max(most // 5, 1)
-        # Lying, then standing, of each age; each with a rim of zeros for the pixels around it.
-        wide = max(fitting) + 2
-        self._bumps = torch.zeros(2, len(fitting), wide, wide, device=x.device)
-        for age, side in enumerate(fitting):
-            self._bumps[0, age, 1 : side + 1, 1 : side + 1] = bump_of(side)
-        self._bumps[1] = self._bumps[0].mT
+        self._line = torch.arange(max(x.shape[2:]), device=x.device)
+        height, width = x.shape[2:]
+        self._extents = torch.tensor([height, width, height, width], device=x.device)
+        self._profiles = _profiles(fitting).to(x.device)
 
     def first(self, state: Tensor, shape: tuple[int, ...], threat: ThreatModel) -> Tensor:
         channels, height, width = shape
@@ -70,74 +72,109 @@ class Bumps:
         grid = cells * bump_of(self._cell).to(state.device).repeat(down, across)
         top, left = (height - grid.shape[2]) // 2, (width - grid.shape[3]) // 2
         right, bottom = width - grid.shape[3] - left, height - grid.shape[2] - top
-        return self._whole(F.pad(grid, (left, right, top, bottom)), threat)
+        whole = F.pad(grid, (left, right, top, bottom))
+        # In L2 longer than the budget: the projection cuts back to what fits, and the other pixels
+        # take over what the box cuts off. In L1 it would sparsify instead, and a perturbation that
+        # fits need only be clipped.
+        size = STRETCH * threat.eps if self._power == 2 else threat.reach(whole)
+        return whole * (size / self._size(whole, (1, 2, 3)).clamp_min(1e-12))
 
     def propose(
         self, x: Tensor, point: Tensor, threat: ThreatModel, draw: Tensor, age: Tensor
     ) -> Tensor:
-        height, width = x.shape[2:]
         drawn = keyed.uniform(draw, (6 + x.shape[1],))
         dots = (self._sides[age] <= 3) & (drawn[:, 4] < DOTS)
         age = torch.where(dots, len(self._sides) - 1, age)
-        side = self._sides[age]
-        row, row_2 = (corner(drawn[:, number], side, height) for number in (0, 1))
-        col, col_2 = (corner(drawn[:, number], side, width) for number in (2, 3))
-        to, source = window(x, row, col, side), window(x, row_2, col_2, side)
+        side = self._sides[age][:, None]
+        # Row and column of the window that the bump takes, then of the one that gives its mass.
+        corners = corner(drawn[:, :4], side, self._extents)
+        lines = self._line - corners[:, :, None]
+        inside = ((lines >= 0) & (lines < side[:, :, None])).to(x.dtype)
+        to, source = (_outer(inside[:, at], inside[:, at + 1], x) for at in (0, 2))
+        bump = self._placed(lines[:, :2], age, drawn[:, 5] < 0.5, drawn[:, 6:], x)
         delta = point - x
-        bump = self._placed(x, row, col, age, drawn[:, 5] < 0.5) * signs_of(drawn[:, 6:])
         # The bump is added to what the window holds, both at length 1; the window's new length
         # is that of both windows and of what the whole image leaves of its budget.
-        held, windows = to * delta, torch.maximum(to, source)
-        shape = bump + held / self._size(held, (2, 3)).clamp_min(1e-12)
+        moved = torch.maximum(to, source).mul(delta)
         power = self._power
         left = threat.eps**power - self._size(delta, (1, 2, 3)) ** power
-        both = self._size(windows * delta, (2, 3)) ** power
+        both = self._size(moved, (2, 3)) ** power
         size = (left.clamp_min(0) / x.shape[1] + both) ** (1 / power)
-        shape *= size / self._size(shape, (2, 3)).clamp_min(1e-12)
-        whole = x + self._whole(shape + (1 - windows) * delta, threat)
-        return threat.project(whole, x) if power == 2 else whole.clamp(0, 1)
+        held = to.mul(delta)
+        # Divided, not multiplied by an inverse: a single pixel and its opposite must cancel.
+        shape = torch.addcdiv(bump, held, self._size(held, (2, 3)).clamp_min(1e-12))
+        whole = delta.sub_(moved)
+        whole = whole.addcmul_(shape, size / self._size(shape, (2, 3)).clamp_min(1e-12))
+        if power == 2:
+            return threat.fill(whole, x, STRETCH)
+        most = threat.reach(x) / self._size(whole, (1, 2, 3)).clamp_min(1e-12)
+        return whole.mul_(most).add_(x).clamp_(0, 1)
 
     def _size(self, delta: Tensor, dims: tuple[int, ...]) -> Tensor:
         return torch.linalg.vector_norm(delta, self._power, dims, keepdim=True)
 
-    def _whole(self, delta: Tensor, threat: ThreatModel) -> Tensor:
-        """`delta` at length eps; longer in L2, where the projection cuts back to what fits.
+    def _placed(
+        self, lines: Tensor, age: Tensor, turned: Tensor, drawn: Tensor, x: Tensor
+    ) -> Tensor:
+        """Each example's bump at its window's place, lying or standing, each channel up or down.
 
-        So the other pixels take over what the box cuts off. (In L1 it would sparsify instead, and
-        a perturbation that fits need only be clipped.)
+        Args:
+            lines: (N, 2, max(H, W)), each row's and column's number in the window.
+            age, turned: (N,) of the window, and whether the bump stands.
+            drawn: (N, C) in [0, 1), for the signs of the channels.
+            x: images (N, C, H, W).
         """
-        if self._power == 2:
-            reach = torch.as_tensor(5 * threat.eps)
-        else:  # adding to an image rounds each pixel by up to 3e-8, and many may round alike
-            rounding = 3e-8 * delta[0].numel()
-            reach = torch.as_tensor(threat.eps * INSIDE - rounding).clamp_min(0)
-        return delta * (reach / self._size(delta, (1, 2, 3)).clamp_min(1e-12))
+        wide = self._profiles.shape[-1]
+        axes = (turned[:, None] != torch.arange(2, device=x.device)).long()
+        start = (axes * len(self._sides) + age[:, None]) * wide
+        place = start[:, :, None] + (lines + 1).clamp_(0, wide - 1)
+        high, scale = self._profiles.view(2, -1)[:, place]
+        scaled = scale[:, :1] * signs_of(drawn)[:, :, :, 0]
+        bump = _outer(high[:, 0], high[:, 1], x, torch.minimum)
+        bump = bump * scaled[:, :, : x.shape[2], None]
+        return bump.mul_(scale[:, 1, None, None, : x.shape[3]])
 
-    def _placed(self, x: Tensor, row: Tensor, col: Tensor, age: Tensor, turned: Tensor) -> Tensor:
-        """Each example's bump at its window's place, lying or standing: (N, 1, H, W)."""
-        wide = self._bumps.shape[-1]
-        down = torch.arange(1, x.shape[2] + 1, device=x.device) - row[:, None]
-        across = torch.arange(1, x.shape[3] + 1, device=x.device) - col[:, None]
-        down = (turned * len(self._sides) + age)[:, None] * wide + down.clamp_(0, wide - 1)
-        place = (down * wide)[:, None, :, None] + across.clamp_(0, wide - 1)[:, None, None, :]
-        return self._bumps.take(place)
+
+def _outer(down: Tensor, across: Tensor, x: Tensor, of: Any = torch.mul) -> Tensor:
+    """(N, 1, H, W) from a number for each row and each column, (N, max(H, W)) each."""
+    rows, cols = down[:, None, : x.shape[2], None], across[:, None, None, : x.shape[3]]
+    combined: Tensor = of(rows, cols)
+    return combined
 
 
 def bump_of(side: int) -> Tensor:
     """Two half windows of opposite sign, each highest in its middle, of Euclidean length 1."""
+    (down, across), (scale, _) = _profile(side)
+    return (scale[:, None] * torch.minimum(down[:, None], across)).float()
 
-    def half(height: int) -> Tensor:
-        rows, cols = torch.arange(height), torch.arange(side)
-        # Nested rectangles around the middle, the k-th adding 1 / k^2 to all that it holds.
-        ring = torch.maximum((rows - height // 2).abs()[:, None], (cols - side // 2).abs())
-        count = max(height // 2, side // 2) + 1
-        added = 1 / torch.arange(1, count + 1).double().square()
-        pile = added.flip(0).cumsum(0).flip(0)[ring]
-        return pile / pile.square().sum().sqrt()
 
-    upper = [half(side // 2)] if side > 1 else []
-    bump = torch.cat([*upper, -half(side - side // 2)])
-    return (bump / bump.square().sum().sqrt()).float()
+def _profile(side: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """A bump is scale * min(down, across): for its rows and columns (side,), heights and scales.
+
+    Nested rectangles around the middle of each half pile up, the k-th adding 1 / k^2 to all that it
+    holds: a pixel's height is that of its row or of its column, whichever stands further out.
+    """
+    lines, upper = torch.arange(side), side // 2
+    pile = (1 / torch.arange(1, side // 2 + 2).double().square()).flip(0).cumsum(0).flip(0)
+    across = pile[(lines - side // 2).abs()]
+    middle = torch.where(lines < upper, upper // 2, upper + (side - upper) // 2)
+    down = pile[(lines - middle).abs()]
+    squares = torch.minimum(down[:, None], across).square().sum(1)
+    scale = torch.ones_like(down)
+    for half, sign in ((lines < upper, 1), (lines >= upper, -1)):
+        scale[half] = sign / squares[half].sum().sqrt()
+    return (down, across), (scale / (2 if side > 1 else 1) ** 0.5, torch.ones_like(scale))
+
+
+def _profiles(fitting: list[int]) -> Tensor:
+    """`_profile` of every age: heights and scales, of the halved and the other axis, with a rim of
+    zeros for the lines around a window; (2, 2, ages, widest side + 2)."""
+    table = torch.zeros(2, 2, len(fitting), max(fitting) + 2)
+    for age, side in enumerate(fitting):
+        for kind, axes in enumerate(_profile(side)):
+            for axis, values in enumerate(axes):
+                table[kind, axis, age, 1 : side + 1] = values.float()
+    return table
 
 
 def sides(x: Tensor, share: float) -> list[float]:
@@ -146,8 +183,8 @@ def sides(x: Tensor, share: float) -> list[float]:
     return [math.sqrt(share * pixels / 2**age) for age in range(len(HALVINGS) + 1)]
 
 
-def corner(drawn: Tensor, side: Tensor, extent: int) -> Tensor:
-    """The first of `side` lines among `extent`, the last ones included: (N,), from [0, 1)."""
+def corner(drawn: Tensor, side: Tensor, extent: int | Tensor) -> Tensor:
+    """The first of `side` lines among `extent`, the last ones included; from numbers in [0, 1)."""
     return (drawn * ((extent - side).clamp_min(0) + 1)).long()
 
 

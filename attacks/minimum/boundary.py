@@ -41,16 +41,17 @@ def cross(x: Tensor, grad: Tensor, needed: Tensor, norm: str) -> Tensor:
 def _raise(size: Tensor, room: Tensor, goal: Tensor, norm: str) -> Tensor:
     """Every pixel moves by min(level * speed, room): equally fast in linf, by its slope in l2.
 
-    What is gained is concave in the level, so Newton's method from level 0 rises to the answer
-    without passing it, and ends when no pixel more meets the box.
+    What is gained is concave in the level, so Newton's method rises to the answer from the level
+    that would do without the box, and ends when no pixel more meets the box. Written like
+    `threat.project`: into memory that is there, without `torch.where` over pixels.
     """
     speed = torch.ones_like(size) if norm == "linf" else size
     pace, most = size * speed, size * room
-    level = torch.zeros_like(goal)
+    level = (goal / pace.sum(dim=1, keepdim=True)).nan_to_num(0, 0)
+    gain, free = torch.empty_like(size), torch.empty_like(size)
     for _ in range(64):
-        gain = level * pace
-        # 1 where a pixel still moves; `torch.where` would take a CPU thirty times as long.
-        free = (most - gain).sign_().relu_()
+        torch.mul(pace, level, out=gain)
+        torch.gt(most, gain, out=free)
         rate = free.mul_(pace).sum(dim=1, keepdim=True)
         missing = goal - torch.minimum(gain, most, out=gain).sum(dim=1, keepdim=True)
         raised = torch.where(rate > 0, level + missing / rate, level)
