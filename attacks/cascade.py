@@ -37,8 +37,8 @@ class Cascade:
         self.oracle, self.x, self.y, self.keys = oracle, x, y, keys
         self.norm, self.seed = norm, seed
         self.grid = torch.tensor(list(eps_grid), dtype=torch.float64, device=x.device)
-        top = clean.softmax(dim=1).max(dim=1)
-        self.clean_pred, self.clean_confidence = top.indices, top.values
+        self.clean_pred = clean.argmax(dim=1)
+        self.clean_confidence = clean.softmax(dim=1).amax(dim=1)
         posed, self.posed_y = oracle.problem(clean, y, keys)  # what attacks are given as labels
         self.right = posed.argmax(dim=1) == self.posed_y
         count, levels = len(x), len(self.grid)

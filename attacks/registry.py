@@ -73,7 +73,7 @@ class Entry:
 
 ATTACKS: dict[str, Entry] = {
     "fgsm": Entry(".fixed.fgsm", "fgsm", "fixed"),
-    "pgd": Entry(".fixed.pgd", "pgd", "fixed", ("linf", "l2")),
+    "pgd": Entry(".fixed.pgd", "pgd", "fixed"),
     "apgd": Entry(".fixed.apgd", "apgd", "fixed", ("linf", "l2")),
     "apgd_l1": Entry(".fixed.apgd_l1", "apgd_l1", "fixed", ("l1",)),
     "multitargeted": Entry(".fixed.multitargeted", "multitargeted", "fixed", ("linf", "l2")),

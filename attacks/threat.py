@@ -96,6 +96,21 @@ class ThreatModel:
             return self.eps.to(x).flatten().expand(len(x))
         return x.new_full((len(x),), self.eps)  # filled where it is: nothing to wait for on a GPU
 
+    def extreme(self, grad: Tensor, x: Tensor) -> Tensor:
+        """The images of ball and box at which the linear function `grad` is highest.
+
+        In L2 the whole image goes along the gradient and stops pixel by pixel at the box; in L1
+        the steepest pixels go as far as the box lets them, until the budget is used.
+        """
+        if self.norm == "linf":
+            return self.project(x + self.eps * grad.sign(), x)
+        if self.norm == "l2":
+            return self.fill(unit(grad), x, math.inf)
+        slope, origin = grad.flatten(1), x.flatten(1)
+        room = torch.where(slope > 0, 1 - origin, origin)
+        moved = greedy(slope.abs(), room, self.reach(x).flatten(1), torch.ones_like(room))
+        return (x + (moved * slope.sign()).view_as(x)).clamp(0, 1)
+
     def steepest(self, grad: Tensor) -> Tensor:
         """The step of length 1 in the norm that raises a linear function most."""
         if self.norm == "linf":
@@ -127,6 +142,17 @@ def unit(direction: Tensor) -> Tensor:
     """Each image of `direction` at Euclidean length 1; a zero stays zero."""
     size = length(direction.double(), "l2").float()
     return direction / column(size.clamp_min(1e-30), direction)
+
+
+def greedy(size: Tensor, room: Tensor, budget: Tensor, price: Tensor) -> Tensor:
+    """How far each pixel moves where the largest of `size` go first, each as far as it has `room`,
+    at a `price` for each unit, until the budget (N, 1) is spent; all but that (N, D)."""
+    order = size.argsort(dim=1, descending=True, stable=True)
+    room, price = room.gather(1, order), price.gather(1, order)
+    cost = price * room
+    left = (budget - (cost.cumsum(dim=1) - cost)).clamp_min(0)
+    moved = torch.minimum(left / price.clamp_min(1e-300), room)
+    return torch.zeros_like(room).scatter(1, order, moved)
 
 
 def project(x_adv: Tensor, x: Tensor, norm: str, radius: Tensor) -> Tensor:

@@ -66,5 +66,6 @@ def judge(
     posed, label = oracle.problem(logits, y, keys)
     outcome = (feasible & is_broken(posed, label)).int() * BROKEN
     outcome[~logits.isfinite().all(dim=1)] = ERROR
-    top = logits.softmax(dim=1).max(dim=1)
-    return Judgement(outcome, top.indices, top.values, margin(posed, label), distance)
+    # Not the probabilities' argmax: in float32 they tie where logits differ by very little.
+    prediction, confidence = logits.argmax(dim=1), logits.softmax(dim=1).amax(dim=1)
+    return Judgement(outcome, prediction, confidence, margin(posed, label), distance)

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attacks.losses import margin
+
 
 class Linear(nn.Module):
     """Logits that are linear in the pixels: the nearest boundary is known in closed form."""
@@ -52,6 +54,59 @@ def near_boundary(
     chosen = ((linf < within) & (linf > within / 20) & (optimum < far)).nonzero()[:count, 0]
     assert len(chosen) >= count // 2
     return x[chosen], y[chosen], optimum[chosen].detach()
+
+
+def box_optimum(model: Linear, x: Tensor, y: Tensor, norm: str) -> Tensor:
+    """Distance to the nearest boundary of a linear network inside the box, (N,) float64.
+
+    For each wrong class: Linf and L2 by bisection on the level to which pixels move (in L2 a pixel
+    moves by level times its weight), L1 by taking the steepest pixels first.
+    """
+    weight = model.layer.weight.double()
+    wide = x.flatten(1).double()
+    logits = wide @ weight.T
+    distances = []
+    for row in range(len(x)):
+        best = np.inf
+        for other in range(len(weight)):
+            if other == int(y[row]):
+                continue
+            slope = (weight[other] - weight[y[row]]).numpy()
+            needed = float(logits[row, y[row]] - logits[row, other])
+            size, pixels = np.abs(slope), wide[row].numpy()
+            room = np.where(slope > 0, 1 - pixels, pixels)
+            if needed > (size * room).sum():
+                continue
+            if norm == "l1":
+                spent = gained = 0.0
+                for pixel in np.argsort(-size):
+                    moved = min(room[pixel], (needed - gained) / size[pixel])
+                    spent, gained = spent + moved, gained + moved * size[pixel]
+                    if moved < room[pixel]:
+                        break
+                best = min(best, spent)
+                continue
+            speed = np.ones_like(size) if norm == "linf" else size
+            low, high = 0.0, 1.0 / speed.min()
+            for _ in range(100):
+                level = (low + high) / 2
+                enough = (size * np.minimum(level * speed, room)).sum() >= needed
+                low, high = (low, level) if enough else (level, high)
+            moved = np.minimum(high * speed, room)
+            best = min(best, moved.max() if norm == "linf" else np.sqrt((moved**2).sum()))
+        distances.append(best)
+    return torch.tensor(distances, dtype=torch.float64)
+
+
+def at_the_walls(classes: int, shape: tuple[int, int, int]) -> tuple[Linear, Tensor, Tensor]:
+    """A linear network, and images whose pixels are mostly 0 or 1, as digits' are."""
+    model = Linear(classes, shape)
+    generator = torch.Generator().manual_seed(3)
+    x = torch.rand(40, *shape, generator=generator)
+    x = torch.where(torch.rand(x.shape, generator=generator) < 0.8, x.round(), x)
+    y = model(x).argmax(dim=1)
+    far = (-margin(model(x), y)) > 0.05
+    return model, x[far][:16], y[far][:16]
 
 
 def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -27,7 +27,6 @@ FACTOR = {
     "apgd": 1.02,
     "apgd_l1": 1.02,
     "square": 1.5,
-    "square-l2": 1.7,  # white-noise weights are far from the bumps that it draws
     "multitargeted": 1.02,
     "ddn": 1.02,
     "deepfool": 1.05,
@@ -37,7 +36,7 @@ FACTOR = {
 }
 # An untargeted loss need not head for the nearest boundary; one of the targets does.
 SETTINGS = {
-    "square": {"queries": 3000, "restarts": 2},  # in L1, one run in a hundred gets stuck
+    "square": {"restarts": 4},  # one run in fifty gets stuck
     "pgd": {"targets": 9},
     "apgd": {"targets": 9},
     "apgd_l1": {"targets": 9},
@@ -134,8 +133,8 @@ def test_the_model_and_the_global_generator_are_left_as_found(name: str, norm: s
 def test_a_linear_network_falls_at_its_known_distance(
     name: str, norm: str, classes: int, shape: tuple[int, int, int]
 ) -> None:
-    if name == "fgsm" and (classes > 2 or norm != "linf"):
-        pytest.skip("one step of cross-entropy is optimal for two classes in L-infinity alone")
+    if name == "fgsm" and classes > 2:
+        pytest.skip("one step of cross-entropy heads for the nearest class of two alone")
     model = Linear(classes, shape)
     x, y, optimum = near_boundary(model, 24, shape, norm)
     keys, given = torch.arange(len(x)), SETTINGS.get(name, {})
@@ -146,7 +145,7 @@ def test_a_linear_network_falls_at_its_known_distance(
         assert ratio.min() >= 1 - 1e-4
         assert ratio.max() <= FACTOR[name], float(ratio.max())
         return
-    factor = FACTOR.get(f"{name}-{norm}", FACTOR[name])
+    factor = FACTOR[name]
     for scale, breaks in ((factor, True), (0.999, False)):
         threat = ThreatModel(norm, scale * optimum.float().view(-1, 1, 1, 1))
         effort = given if breaks else given | QUICK.get(name, {})

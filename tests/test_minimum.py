@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import linprog, minimize
 from torch import Tensor, nn
 
-from attacks.losses import is_broken, margin
+from attacks.losses import is_broken
 from attacks.minimum.boundary import cross
 from attacks.minimum.cw import cw
 from attacks.minimum.ddn import ddn
@@ -21,7 +21,7 @@ from attacks.minimum.fmn import fmn
 from attacks.oracle import Oracle
 from attacks.registry import ATTACKS, load
 from attacks.threat import NORMS, length
-from networks import Linear, digits, trained
+from networks import at_the_walls, box_optimum, digits, trained
 
 MINIMUM = {name: entry for name, entry in ATTACKS.items() if entry.kind == "minimum"}
 CASES = [(name, norm) for name, entry in MINIMUM.items() for norm in entry.norms]
@@ -103,67 +103,14 @@ def test_a_hyperplane_out_of_reach_is_approached_to_the_best_corner(norm: str) -
     assert torch.equal(cross(x, grad, torch.zeros(5), norm), torch.zeros_like(x))
 
 
-def _box_optimum(model: Linear, x: Tensor, y: Tensor, norm: str) -> Tensor:
-    """Distance to the nearest boundary of a linear network inside the box, (N,) float64.
-
-    For each wrong class: Linf and L2 by bisection on the level to which pixels move (in L2 a pixel
-    moves by level times its weight), L1 by taking the steepest pixels first.
-    """
-    weight = model.layer.weight.double()
-    wide = x.flatten(1).double()
-    logits = wide @ weight.T
-    distances = []
-    for row in range(len(x)):
-        best = np.inf
-        for other in range(len(weight)):
-            if other == int(y[row]):
-                continue
-            slope = (weight[other] - weight[y[row]]).numpy()
-            needed = float(logits[row, y[row]] - logits[row, other])
-            size, pixels = np.abs(slope), wide[row].numpy()
-            room = np.where(slope > 0, 1 - pixels, pixels)
-            if needed > (size * room).sum():
-                continue
-            if norm == "l1":
-                spent = gained = 0.0
-                for pixel in np.argsort(-size):
-                    moved = min(room[pixel], (needed - gained) / size[pixel])
-                    spent, gained = spent + moved, gained + moved * size[pixel]
-                    if moved < room[pixel]:
-                        break
-                best = min(best, spent)
-                continue
-            speed = np.ones_like(size) if norm == "linf" else size
-            low, high = 0.0, 1.0 / speed.min()
-            for _ in range(100):
-                level = (low + high) / 2
-                enough = (size * np.minimum(level * speed, room)).sum() >= needed
-                low, high = (low, level) if enough else (level, high)
-            moved = np.minimum(high * speed, room)
-            best = min(best, moved.max() if norm == "linf" else np.sqrt((moved**2).sum()))
-        distances.append(best)
-    return torch.tensor(distances, dtype=torch.float64)
-
-
-def _at_the_walls(classes: int, shape: tuple[int, int, int]) -> tuple[Linear, Tensor, Tensor]:
-    """A linear network, and images whose pixels are mostly 0 or 1, as digits' are."""
-    model = Linear(classes, shape)
-    generator = torch.Generator().manual_seed(3)
-    x = torch.rand(40, *shape, generator=generator)
-    x = torch.where(torch.rand(x.shape, generator=generator) < 0.8, x.round(), x)
-    y = model(x).argmax(dim=1)
-    far = (-margin(model(x), y)) > 0.05
-    return model, x[far][:16], y[far][:16]
-
-
 @pytest.mark.parametrize("classes", [2, 3, 10])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 6, 9)])
 @pytest.mark.parametrize(("name", "norm"), [c for c in CASES if c[0] in ("fab", "ddn", "fmn")])
 def test_the_optimum_is_reached_where_the_box_binds(
     name: str, norm: str, classes: int, shape: tuple[int, int, int]
 ) -> None:
-    model, x, y = _at_the_walls(classes, shape)
-    optimum = _box_optimum(model, x, y, norm)
+    model, x, y = at_the_walls(classes, shape)
+    optimum = box_optimum(model, x, y, norm)
     given = SHORT.get(name, {})
     found = load(MINIMUM[name])(model, x, y, norm, keys=torch.arange(len(x)), **given)
     assert is_broken(model(found), y).all()
@@ -175,8 +122,8 @@ def test_the_optimum_is_reached_where_the_box_binds(
 @pytest.mark.parametrize(("name", "norm"), [c for c in CASES if c[0] != "deepfool"])
 def test_the_search_itself_finds_the_optimum_from_a_distant_start(name: str, norm: str) -> None:
     """A good start would hide a search that leads nowhere."""
-    model, x, y = _at_the_walls(2, (1, 8, 8))
-    optimum = _box_optimum(model, x, y, norm)
+    model, x, y = at_the_walls(2, (1, 8, 8))
+    optimum = box_optimum(model, x, y, norm)
     slope = model.layer.weight[1 - y] - model.layer.weight[y]
     corner = (slope > 0).float().view_as(x)
     start = x + 0.9 * (corner - x)
@@ -240,7 +187,7 @@ def test_a_margin_of_negative_logits_is_not_zero() -> None:
 
 def test_a_race_restarts_fab_where_that_is_of_use_alone() -> None:
     """The boundary of a linear network is found by the first run: the second is the last."""
-    model, x, y = _at_the_walls(3, (1, 8, 8))
+    model, x, y = at_the_walls(3, (1, 8, 8))
     keys = torch.arange(len(x))
     reach = length((fab(model, x, y, "l2", keys=keys) - x).double(), "l2").float()
 

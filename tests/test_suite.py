@@ -255,7 +255,7 @@ def test_a_gradient_that_is_zero_does_not_stop_the_search() -> None:
     ("attacks", "norm", "message"),
     [
         ([{"attack": "pgdd"}], "linf", "did you mean 'pgd'"),
-        ([{"attack": "pgd"}], "l1", "cannot do l1"),
+        ([{"attack": "ddn"}], "l1", "cannot do l1"),
         ([{"attack": "pgd", "stepps": 3}], "linf", "did you mean 'steps'"),
         ([{"attack": "pgd", "loss": "foo"}], "linf", "must be one of"),
         ([{"attack": "pgd", "steps": 1.5}], "linf", "must be int"),

@@ -110,7 +110,7 @@ SIGNS = {
     "black_box": Sign(
         "Is an attack without gradients no better?",
         "that Square breaks and no attack with gradients does",
-        warn=0.002,
+        warn=0,
     ),
     "noise_only": Sign(
         "Does noise find what the attacks missed?",
@@ -138,9 +138,10 @@ SIGNS = {
 
 
 def counted(counts: Counts, names: Sequence[str] = tuple(SIGNS)) -> list[Flag]:
-    """The flags of the signs `names`, from their counts and `n`, the images that were examined."""
+    """The flags of the signs `names`, from their counts and `n`, the images that were examined;
+    `n_<name>` where for one sign these were others."""
     n = counts.get("n") or 0
-    return [SIGNS[name].judge(counts.get(name), n) for name in names]
+    return [SIGNS[name].judge(counts.get(name), counts.get(f"n_{name}") or n) for name in names]
 
 
 def doubled(what: str, new: int | None, n: int) -> Flag:

@@ -56,6 +56,7 @@ def signs(
     rows = found.rows
     broken = (rows["outcome"] == BROKEN).view(len(attackers), -1).any(dim=0).to(x.device)
     right = (rows["clean_pred"] == rows["label"])[: len(x)].to(x.device)
+    searched = _searched_only(_Asked(oracle, x, y, keys, threat, seed), attackers, found)
     rank = keyed.stream(keys, seed, "signs").masked_fill(~right, torch.iinfo(torch.int64).max)
     chosen = rank.argsort(stable=True)[: min(count, int(right.sum()))]
     x, y, keys, broken = x[chosen], y[chosen], keys[chosen], broken[chosen]
@@ -68,11 +69,8 @@ def signs(
         asked = _Asked(oracle, x, y, keys, threat, seed)
         counts |= _single_step_only(asked, attackers)
         counts |= _missed(asked.at(~broken), attackers)
-        free = torch.tensor([not attacker.entry.gradients for attacker in attackers])
-        if threat.norm in L_NORMS and free.any() and not free.all():
-            by_search = found.witnesses.index[free[found.witnesses.attack]]
-            hit = torch.isin(keys, by_search.to(keys.device))
-            counts |= _searched_only(asked.at(hit), attackers)
+    if searched is not None:
+        counts |= {"black_box": searched, "n_black_box": int(right.sum())}
     return counted(counts) + of_whole(counts)
 
 
@@ -116,16 +114,20 @@ def _single_step_only(asked: _Asked, attackers: Sequence[Attacker]) -> Counts:
     return {"single_step": int((~fell.broken(iterative)).sum())}
 
 
-def _searched_only(asked: _Asked, attackers: Sequence[Attacker]) -> Counts:
-    """Of images that an attack without gradients broke: how many no attack with gradients does.
+def _searched_only(asked: _Asked, attackers: Sequence[Attacker], found: SuiteResult) -> int | None:
+    """How many images an attack without gradients broke and no attack with gradients does: of all
+    images, not of a part, for one is a sign. None where only one kind was run.
 
     The cascade has tried those before it; it spared the images those after it.
     """
-    first = next(row for row, attacker in enumerate(attackers) if not attacker.entry.gradients)
+    free = torch.tensor([not attacker.entry.gradients for attacker in attackers])
+    if asked.threat.norm not in L_NORMS or free.all() or not free.any():
+        return None
+    by_search = found.witnesses.index[free[found.witnesses.attack]]
+    hit = asked.at(torch.isin(asked.keys, by_search.to(asked.keys.device)))
+    first = int(free.int().argmax())
     later = [attacker for attacker in attackers[first:] if attacker.entry.gradients]
-    if not later or len(asked) == 0:
-        return {"black_box": len(asked)}
-    return {"black_box": int((~asked.broken(later)).sum())}
+    return int((~hit.broken(later)).sum()) if later and len(hit) else len(hit)
 
 
 def _missed(asked: _Asked, attackers: Sequence[Attacker]) -> Counts:

@@ -12,6 +12,7 @@ from ..losses import LOSSES, towards
 from ..oracle import Oracle
 from ..search import Trail, first_points, moving
 from ..threat import ThreatModel, column
+from .sparse import sparse
 
 # Radii of a run in units of eps, each with the share of the steps that come before it. What was
 # found in a larger ball is drawn into the next one: few pixels matter, and finding them takes room.
@@ -41,7 +42,7 @@ def apgd_l1(
 
     An example is done at the first point inside eps that is misclassified, and that point is
     returned; for the others, the point of highest loss inside eps. A run that breaks nothing
-    costs steps + 1 forward and steps backward passes.
+    costs steps + 2 forward and steps backward passes.
 
     Args:
         model: images (N, C, H, W) in [0, 1] to logits (N, K).
@@ -118,33 +119,22 @@ def apgd_l1(
             near = ball[rows]
             length = near.eps * column(size, point)
             point = near.project(point + length * sparse(grad, point, share), x[rows])
-        if len(rows):
-            point = threat[rows].project(point, x[rows])
-            logits = oracle.logits(point, keys[rows])
-            trail.see(rows, point, logits, y[rows], climbed(logits, *[e[rows] for e in labels]))
+        if len(rows) == 0:
+            continue
+        # The last point, and where the whole budget would go by the gradient at the best: steps
+        # end near an optimum at the edge of the box, which that hits.
+        ends = [threat[rows].project(point, x[rows])]
+        if steps:
+            ends.append(threat[rows].extreme(best_grad, x[rows]))
+        stay = torch.ones_like(rows, dtype=torch.bool)
+        for end in ends:
+            left = rows[stay]
+            if len(left) == 0:
+                break
+            logits = oracle.logits(end[stay], keys[left])
+            value = climbed(logits, *[each[left] for each in labels])
+            stay[stay.clone()] = trail.see(left, end[stay], logits, y[left], value)
     return trail.x_adv
-
-
-def sparse(grad: Tensor, point: Tensor, share: Tensor) -> Tensor:
-    """The step of L1 length 1 along the signs of each gradient's largest entries.
-
-    Entries that the box holds are no part of the count, or a step could consist of them alone;
-    but those with larger gradients are pushed along, so that the projection, which shrinks all
-    entries alike, leaves them at the edge.
-
-    Args:
-        grad, point: (N, C, H, W).
-        share: (N,) of the entries that move: rounded down, for a search must be able to get
-            sparser until a single one is left; one at least.
-    """
-    slope, at = grad.flatten(1), point.flatten(1)
-    held = ((slope > 0) & (at >= 1)) | ((slope < 0) & (at <= 0))
-    free = slope.abs().masked_fill(held, 0)
-    count = (share * slope.shape[1]).long().clamp(1, slope.shape[1])
-    least = free.sort(dim=1, descending=True).values.gather(1, count[:, None] - 1)
-    step = torch.where(slope.abs() >= least, slope.sign(), 0)
-    moving = (step.abs() * ~held).sum(dim=1, keepdim=True)
-    return (step / moving.clamp_min(1)).view_as(grad)
 
 
 def _moved(point: Tensor, x: Tensor) -> Tensor:

@@ -25,7 +25,10 @@ def fgsm(
     loss: Literal["cross_entropy", "margin", "dlr"] = "cross_entropy",
     random_start: bool = False,
 ) -> Tensor:
-    """One step of the whole budget along the gradient; in L2 and L1, the norm's steepest step.
+    """One step of the whole budget: to where ball and box let a linear network's loss rise most.
+
+    In L-infinity that is the gradient's sign; in L2 its direction, cut off pixel by pixel at the
+    box; in L1 the steepest pixels, each as far as the box.
 
     Args:
         model: images (N, C, H, W) in [0, 1] to logits (N, K).
@@ -50,4 +53,4 @@ def fgsm(
         state = keyed.stream(keys, seed, "fgsm")
         point = threat.project(x + draw(state, tuple(x.shape[1:]), step), x)
     grad = oracle.ascent(point, keys, LOSSES[loss], y).grad
-    return threat.project(point + step.eps * threat.steepest(grad), x)
+    return threat.project(step.extreme(grad, point), x)

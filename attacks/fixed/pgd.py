@@ -12,6 +12,7 @@ from ..losses import LOSSES, gap, likeliest_wrong
 from ..oracle import Oracle
 from ..search import Trail, first_points, moving, those
 from ..threat import ThreatModel, column, length
+from .sparse import sparse
 
 
 def pgd(
@@ -27,6 +28,8 @@ def pgd(
     restarts: int = 1,
     step_size: float = 2.5,
     momentum: float = 0.0,
+    random_start: bool = True,
+    pixels: float = 0.01,
     targets: int = 0,
     loss: Literal["cross_entropy", "margin", "dlr"] = "cross_entropy",
 ) -> Tensor:
@@ -46,7 +49,12 @@ def pgd(
         steps: gradient steps of each run.
         restarts: runs, each from its own start uniform in the ball.
         step_size: length of a step, in units of eps / steps.
-        momentum: decay of the accumulated gradient (MI-FGSM, Dong et al. 2018); 0 is plain PGD.
+        momentum: decay of the accumulated gradient (MI-FGSM, Dong et al. 2018, which begins at the
+            image: `random_start: false`); 0 is plain PGD.
+        random_start: False lets the first run begin at the image itself (Kurakin et al. 2017,
+            arXiv:1611.01236).
+        pixels: in L1, the share of an image's entries that a step moves, the steepest that can
+            (Tramer and Boneh 2019, arXiv:1904.13000).
         targets: with targets = t, each restart is t runs, one towards each of the t likeliest
             wrong classes, climbing its logit over the label's (MultiTargeted, Gowal et al. 2019,
             arXiv:1910.09338). An untargeted loss follows whichever class leads and can settle at
@@ -58,6 +66,7 @@ def pgd(
     """
     oracle = Oracle.of(model)
     trail = Trail(x)
+    share = torch.full_like(y, pixels, dtype=x.dtype) if threat.norm == "l1" else None
     aims: list[Tensor | None] = [None]
     if targets:
         aims = list(likeliest_wrong(oracle.logits(x, keys), y, targets))
@@ -66,7 +75,9 @@ def pgd(
         if len(rows) == 0:
             break
         state = keyed.stream(keys, seed, "pgd", run)
-        begin = start[rows] if start is not None and run == 0 else None
+        begin = None if random_start or run >= len(aims) else x[rows]
+        if start is not None and run == 0:
+            begin = start[rows]
         point = first_points(begin, x[rows], threat[rows], state[rows])
         aim = aims[run % len(aims)]
         climbed = LOSSES[loss] if aim is None else gap
@@ -85,7 +96,10 @@ def pgd(
                 size = length(grad.double(), "l1").float()
                 velocity = momentum * velocity + grad / column(size, grad)
                 grad = velocity
-            move = near.steepest(grad).mul_(near.eps * (step_size / steps))
+            steepest = (
+                sparse(grad, point, share[rows]) if share is not None else near.steepest(grad)
+            )
+            move = steepest.mul_(near.eps * (step_size / steps))
             point = near.project(move.add_(point), base)
         if len(rows):
             logits = oracle.logits(point, keys[rows])

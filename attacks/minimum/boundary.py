@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..losses import gap
 from ..oracle import Ascent, Oracle
-from ..threat import column, length
+from ..threat import column, greedy, length
 
 # The norm in which a gradient is measured when the perturbation is measured in the other.
 DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
@@ -34,7 +34,9 @@ def cross(x: Tensor, grad: Tensor, needed: Tensor, norm: str) -> Tensor:
     wide = x.flatten(1).double()
     room = (0.5 + slope.sign() * (0.5 - wide)).clamp_min_(0)
     size = slope.abs()
-    moved = _fill(size, room, goal) if norm == "l1" else _raise(size, room, goal, norm)
+    # In L1 the steepest pixels go as far as they can.
+    l1 = norm == "l1"
+    moved = greedy(size, room, goal, size) if l1 else _raise(size, room, goal, norm)
     return (moved * slope.sign()).float().view_as(x)
 
 
@@ -60,16 +62,6 @@ def _raise(size: Tensor, room: Tensor, goal: Tensor, norm: str) -> Tensor:
             break
         level = torch.where(rising, raised, level)
     return torch.minimum(torch.where(rate > 0, level, 1e300) * speed, room)
-
-
-def _fill(size: Tensor, room: Tensor, goal: Tensor) -> Tensor:
-    """The steepest pixels move as far as they can, until the goal is reached."""
-    order = size.argsort(dim=1, descending=True, stable=True)
-    size, room = size.gather(1, order), room.gather(1, order)
-    gain = size * room
-    left = (goal - (gain.cumsum(dim=1) - gain)).clamp_min(0)
-    moved = torch.minimum(left / size.clamp_min(1e-300), room)
-    return torch.zeros_like(size).scatter(1, order, moved)
 
 
 def linear_distance(norm: str, needed: Tensor, grad: Tensor) -> Tensor:
