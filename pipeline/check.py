@@ -18,7 +18,7 @@ from attacks.check import check_model
 from attacks.errors import ModelError
 
 from . import attack, noise, report, transfer
-from .base.errors import UserError
+from .base.errors import UserError, told
 from .base.store import Place, read_json, write_json, write_npz
 from .base.taken import take_in
 from .base.watched import watched
@@ -109,10 +109,11 @@ def _prepare(place: Place, question: Asked, config: Config, given: Given) -> Non
         take_in(place, entry, question.name)
         images = load_images(place, config.evaluation, question.name)
         logits = check_model(images.oracle, images.x, images.y, images.keys)
-    except (UserError, ModelError) as error:
+    except (UserError, ModelError, SystemExit) as error:
         if not begun:
             shutil.rmtree(place.folder)
-        option = str(error).replace(f"networks.{question.name}.", "--")
+        said = f"--model: {told(error)}" if isinstance(error, SystemExit) else str(error)
+        option = said.replace(f"networks.{question.name}.", "--")
         raise UserError(option) from None
     right = int((logits.argmax(dim=1) == images.y).sum())
     print(f"{question.name} reads {right} of {len(images.y)} images rightly")

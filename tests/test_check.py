@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -233,6 +234,72 @@ def test_options_that_are_wrong_are_told_all_at_once(work: Path, capsys) -> None
     assert main(options("--eps", "2")) == 2
     assert "--eps: 2 is more than linf allows" in capsys.readouterr().err
     assert not list(work.glob("check-*"))
+
+
+ENDS = """\
+import argparse
+import sys
+
+import thirds
+
+{at_import}
+
+
+def build():
+    {in_build}
+    return thirds.Thirds()
+
+
+def images():
+    {in_build}
+    return thirds.Images()
+
+
+class Later(thirds.Thirds):
+    asked = 0
+
+    def forward(self, x):
+        self.asked += 1
+        if self.asked > {answers}:
+            sys.exit(0)
+        return super().forward(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("asks", "how", "told"),
+    [
+        (["--model", "ends:build"], {"at_import": "sys.exit(0)"}, "--model: ends:build cannot"),
+        (["--model", "ends:build"], {"at_import": "sys.exit(1)"}, "SystemExit(1)"),
+        (
+            ["--model", "ends:build"],
+            {"at_import": "argparse.ArgumentParser().parse_args()"},
+            "--model: ends:build cannot be imported: it ends the program (SystemExit(2))",
+        ),
+        (["--model", "ends:build"], {"in_build": "sys.exit(1)"}, "--model: ends:build() failed"),
+        (["--data", "ends:build"], {"at_import": "sys.exit(0)"}, "--data: ends:build cannot"),
+        (["--data", "ends:images"], {"in_build": "sys.exit(0)"}, "--data: ends:images() must"),
+        (["--model", "ends:Later"], {"answers": 0}, "--model: does not take images"),
+        (["--model", "ends:Later"], {"answers": 2}, "--model: it ends the program"),
+    ],
+)
+def test_code_that_ends_the_program_gives_no_verdict(
+    work: Path, monkeypatch, capsys, asks: list[str], how: dict[str, Any], told: str
+) -> None:
+    usual = {"at_import": "", "in_build": "pass", "answers": 0}
+    Path("ends.py").write_text(ENDS.format(**(usual | how)))
+    monkeypatch.delitem(sys.modules, "ends", raising=False)
+    monkeypatch.setattr(sys, "argv", ["pipeline", "check"])
+    importlib.invalidate_caches()
+    assert main(options("--eps", "0.1", "--require", "0.9", *asks, "--out", "out")) == 2
+    message = capsys.readouterr().err
+    assert told in message and "if __name__ == '__main__'" in message
+    assert not Path("out").exists()
+
+
+def test_a_model_that_ends_the_program_under_attack_gives_no_verdict(work, monkeypatch) -> None:
+    monkeypatch.setattr(check.attack, "run", lambda *_: sys.exit(0))
+    assert main(options("--eps", "0.1", "--require", "0.9", "--out", "out")) == 4
 
 
 def test_the_same_images_are_read_from_folder_archive_and_data_set(work: Path) -> None:

@@ -14,7 +14,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError, told, unknown
+from .errors import ANY, UserError, told, unknown
 from .packages import OURS, ROOT
 
 
@@ -121,7 +121,7 @@ def load_callable(name: str, key: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), function)
-    except Exception as error:  # a user's module may raise anything
+    except ANY as error:
         missed = str(error.name) if isinstance(error, ImportError) else ""
         hint = f" ({missed} is of epsball; give your package another name)"
         hint = hint if missed.split(".")[0] in OURS else ""
