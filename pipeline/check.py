@@ -104,14 +104,17 @@ def _prepare(place: Place, question: Asked, config: Config, given: Given) -> Non
             )
         print(f"{place.folder}: going on where it was interrupted")
     try:
-        write_json(path, asks)
-        write_npz(place.data, **arrays, checksum=np.array(content["images"]))
+        try:
+            write_json(path, asks)
+            write_npz(place.data, **arrays, checksum=np.array(content["images"]))
+        except OSError as error:
+            raise UserError(f"--out: {place.folder}: cannot be written ({told(error)})") from error
         take_in(place, entry, question.name)
         images = load_images(place, config.evaluation, question.name)
         logits = check_model(images.oracle, images.x, images.y, images.keys)
     except (UserError, ModelError, SystemExit) as error:
         if not begun:
-            shutil.rmtree(place.folder)
+            shutil.rmtree(place.folder, ignore_errors=True)  # it may not have come to be
         said = f"--model: {told(error)}" if isinstance(error, SystemExit) else str(error)
         option = said.replace(f"networks.{question.name}.", "--")
         raise UserError(option) from None

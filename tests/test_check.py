@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -300,6 +301,28 @@ def test_code_that_ends_the_program_gives_no_verdict(
 def test_a_model_that_ends_the_program_under_attack_gives_no_verdict(work, monkeypatch) -> None:
     monkeypatch.setattr(check.attack, "run", lambda *_: sys.exit(0))
     assert main(options("--eps", "0.1", "--require", "0.9", "--out", "out")) == 4
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(
+    work: Path, monkeypatch, capsys
+) -> None:
+    for out, told in (
+        ("w.pt", "--out: must be a new folder, but 'w.pt' is a file"),
+        ("w.pt/x", "--out: must be a new folder, but 'w.pt' is a file"),
+        ("x" * 300, "cannot be a folder (OSError"),
+        (f"{work}/w.pt/x/y", f"but '{work}/w.pt' is a file"),
+    ):
+        # Beside another error: before images are read.
+        assert main(options("--eps", "two", "--out", out)) == 2
+        message = capsys.readouterr().err
+        assert told in message and "--eps: " in message
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda *_: False)  # to root, all is open
+        assert main(options("--eps", "0.1", "--out", "a/b")) == 2
+    assert "'a/b' cannot be made: '.' may not be written to" in capsys.readouterr().err
+    Path("nowhere").symlink_to("gone/away")  # neither there nor to be made
+    assert main(options("--eps", "0.1", "--out", "nowhere")) == 2
+    assert "--out: nowhere: cannot be written (FileExistsError" in capsys.readouterr().err
 
 
 def test_the_same_images_are_read_from_folder_archive_and_data_set(work: Path) -> None:
