@@ -345,6 +345,22 @@ def test_the_same_images_are_read_from_folder_archive_and_data_set(work: Path) -
     assert some.outputs == {"5": 5, "nine": 9} and some.x.shape == (3, 3, 8, 8)
 
 
+def test_images_that_are_truly_dark_have_a_way_in(work: Path) -> None:
+    dark = np.random.default_rng(0).integers(0, 17, (4, 1, 8, 8))
+    np.savez("dark.npz", x=dark / 255, y=[0, 1, 2, 0])
+    assert np.array_equal(given("dark.npz").x, dark)
+    # It is the brightest of all images that tells, and not each.
+    dark[3, 0, 0, 0] = 33
+    np.savez("mixed.npz", x=dark.astype(np.uint8), y=[0, 1, 2, 0])
+    assert np.array_equal(given("mixed.npz").x, dark)
+    Image.fromarray(np.full((8, 8), 16, np.uint8)).save("photos/test/a/00.png")
+    assert given("photos").x.max() > 200
+    for path in Path("photos").rglob("*.png"):
+        Image.fromarray(np.full((8, 8), 16, np.uint8)).save(path)
+    with pytest.raises(UserError, match="no pixel is brighter than 16"):
+        given("photos")
+
+
 def test_photos_of_several_sizes_are_brought_to_one_as_torchvision_does_it(work: Path) -> None:
     from torchvision.transforms.v2.functional import center_crop, resize
 
@@ -370,7 +386,11 @@ def test_photos_of_several_sizes_are_brought_to_one_as_torchvision_does_it(work:
     [
         (np.full((2, 1, 8, 8), -0.4), "normalized already"),
         (np.full((2, 1, 8, 8), 1.8) - np.eye(8) * 2, "normalized already"),
-        (np.full((2, 1, 8, 8), 200.0), "divide them by 255"),
+        (np.full((2, 1, 8, 8), 200.0), "from 200 to 200, .* divide them by the largest value"),
+        (np.eye(8)[None].repeat(2, 0) * 16, "from 0 to 16, .* divide them by the largest value"),
+        (np.full((2, 1, 8, 8), 65535, np.uint16), "to 65535, .* divide them by .* 65535 for 16"),
+        (np.full((2, 1, 8, 8), 16, np.uint8), "no pixel is brighter than 16, where 8 bits go to"),
+        (np.full((2, 1, 8, 8), 1), "no pixel is brighter than 1, .* as dark as that"),
         (np.full((2, 1, 8, 8), np.nan), "no numbers"),
         (np.zeros((2, 5, 8, 8)), "1 or 3 channels"),
         (np.zeros((3, 1, 8, 8)), "one whole number for each"),
