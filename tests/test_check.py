@@ -45,6 +45,11 @@ class Four(Thirds):
         return torch.cat([found, self.scale * 7 + 0 * found[:, :1]], dim=1)
 
 
+class Two(Thirds):
+    def forward(self, x):
+        return super().forward(x)[:, :2]
+
+
 class Images:
     classes = ["left", "middle", "right", "none"]
 
@@ -158,6 +163,22 @@ def test_a_model_without_gradients_meets_random_search_alone(work: Path, capsys)
     assert "What else does it take" not in page
     # Its fourth output is no class of these images.
     assert table["adv_pred"].max() == 3 and "a class beyond these" in page
+
+
+def test_a_loss_that_two_classes_do_not_have_is_told(work: Path, capsys) -> None:
+    split = made_up(24)
+    np.savez("two.npz", x=split.x[split.y < 2], y=split.y[split.y < 2])
+    asks = options("--eps", "0.1", "--data", "two.npz", "--model", "thirds:Two", "--samples", "3")
+    assert main([*asks, "--ensemble", "autoattack", "--out", "out"]) == 0
+    told = "apgd_t: the DLR needs 4 classes and there are 2: the margin stands in"
+    assert told in capsys.readouterr().out
+    report = Path("out/reports/report.md").read_text()
+    assert told in report and "Did each attack climb the loss that it names?" in report
+    assert "apgd_ce: the DLR" not in report
+    # Three outputs are enough for a ratio that aims at no class.
+    asks = options("--eps", "0.1", "--samples", "3", "--out", "three", "--draws", "2")
+    assert main([*asks, "--ensemble", "randomized"]) == 0
+    assert "the DLR" not in capsys.readouterr().out
 
 
 def test_a_check_that_was_interrupted_goes_on_and_a_crash_is_no_verdict(
