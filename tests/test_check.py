@@ -243,7 +243,7 @@ def test_options_that_are_wrong_are_told_all_at_once(work: Path, capsys) -> None
     for data, told in (
         ("nowhere", "--data: 'nowhere' is no folder, no .npz file"),
         ("none.npz", "--data: none.npz: no such file"),
-        ("thirds:Nothing", "--data: thirds:Nothing cannot be imported"),
+        ("thirds:Nothing", "--data: thirds has no such name: unknown 'Nothing'"),
         ("thirds:Thirds", "--data: thirds:Thirds() must return a Dataset"),
         ("thirds:normalized", "normalized already"),
     ):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.callables import load_callable
+from ..base.callables import callable_errors, load_callable
 from ..base.errors import ANY, UserError, told
 from .image_folder import UNREADABLE, images_by_class, unreadable
 
@@ -87,6 +87,9 @@ def _archive(path: Path) -> Listing:
 
 
 def _dataset(name: str) -> Listing:
+    errors = callable_errors(name)
+    if errors:
+        raise UserError("\n".join(f"--data: {line}" for line in errors))
     made = load_callable(name, "--data")
 
     def failed(error: BaseException) -> UserError:
