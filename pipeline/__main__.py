@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except Exception:  # Python would end with 1, which is a gate's answer
+    except (Exception, SystemExit):
+        # Python would end with 1, which is a gate's answer, or as code of the user's pleases.
         traceback.print_exc()
         return 4
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from attacks.registry import gradient_free, resolve
 
+from .base.ratios import stand_ins
 from .base.store import Place, replace_folder, write_npz
 from .diagnosis import Diagnosis
 from .gallery import broken_examples, fooling_images
@@ -70,6 +71,10 @@ def _attack(
         attacked, measured, attackers, seed, network=network, suite=suite, norm=chosen.norm
     )
     record["witnesses"] = len(measured.witnesses["index"])
+    outputs = images.oracle.plain(images.x[:1]).shape[1]
+    record["stand_ins"] = stand_ins(record["attacks"], outputs)
+    for attack, told in record["stand_ins"].items():
+        print(f"{label}: {attack}: {told}")
     with replace_folder(target) as folder:
         write_results(folder, images, measured, attackers, chosen.eps, record)
         diagnosis.write(folder, measured)

@@ -18,7 +18,7 @@ from attacks.check import check_model
 from attacks.errors import ModelError
 
 from . import attack, noise, report, transfer
-from .base.errors import UserError
+from .base.errors import UserError, told
 from .base.store import Place, read_json, write_json, write_npz
 from .base.taken import take_in
 from .base.watched import watched
@@ -104,15 +104,19 @@ def _prepare(place: Place, question: Asked, config: Config, given: Given) -> Non
             )
         print(f"{place.folder}: going on where it was interrupted")
     try:
-        write_json(path, asks)
-        write_npz(place.data, **arrays, checksum=np.array(content["images"]))
+        try:
+            write_json(path, asks)
+            write_npz(place.data, **arrays, checksum=np.array(content["images"]))
+        except OSError as error:
+            raise UserError(f"--out: {place.folder}: cannot be written ({told(error)})") from error
         take_in(place, entry, question.name)
         images = load_images(place, config.evaluation, question.name)
         logits = check_model(images.oracle, images.x, images.y, images.keys)
-    except (UserError, ModelError) as error:
+    except (UserError, ModelError, SystemExit) as error:
         if not begun:
-            shutil.rmtree(place.folder)
-        option = str(error).replace(f"networks.{question.name}.", "--")
+            shutil.rmtree(place.folder, ignore_errors=True)  # it may not have come to be
+        said = f"--model: {told(error)}" if isinstance(error, SystemExit) else str(error)
+        option = said.replace(f"networks.{question.name}.", "--")
         raise UserError(option) from None
     right = int((logits.argmax(dim=1) == images.y).sum())
     print(f"{question.name} reads {right} of {len(images.y)} images rightly")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .base.data_sets import held_out
+from .base.data_sets import held_out, root_of
 from .base.splits import Part, Split, shuffled
 from .base.store import Place, write_npz
 from .sources.published import LOADERS
@@ -42,7 +40,7 @@ def run(place: Place, config: Config) -> None:
 
 def load_source(name: str, root: str | None) -> Source:
     """The data set as published; `root` None means EPSBALL_DATA, or else the folder `data`."""
-    return LOADERS[name](Path(root or os.environ.get("EPSBALL_DATA") or "data"))
+    return LOADERS[name](root_of(root))
 
 
 def split(

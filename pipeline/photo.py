@@ -32,6 +32,7 @@ from .base.store import write_bytes
 from .base.weights import give_weights
 from .report.images import magnified, png
 from .sources.given import sized
+from .sources.image_folder import check_depth
 
 GRID = tuple(steps / 255 for steps in (1, 2, 4, 8, 16))
 """The ε that are tried, from large to small: whole grey levels, as a file has them."""
@@ -174,6 +175,7 @@ def _read(image: str, resize: int, crop: int) -> Tensor:
 
     try:
         with Image.open(image) as photo:
+            check_depth(photo.mode, f"--image: {image}")
             upright = ImageOps.exif_transpose(photo).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"--image: {image}: cannot be read as an image ({error})") from error

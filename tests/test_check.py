@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,11 @@ class Four(Thirds):
     def forward(self, x):
         found = super().forward(x)
         return torch.cat([found, self.scale * 7 + 0 * found[:, :1]], dim=1)
+
+
+class Two(Thirds):
+    def forward(self, x):
+        return super().forward(x)[:, :2]
 
 
 class Images:
@@ -158,6 +165,22 @@ def test_a_model_without_gradients_meets_random_search_alone(work: Path, capsys)
     assert table["adv_pred"].max() == 3 and "a class beyond these" in page
 
 
+def test_a_loss_that_two_classes_do_not_have_is_told(work: Path, capsys) -> None:
+    split = made_up(24)
+    np.savez("two.npz", x=split.x[split.y < 2], y=split.y[split.y < 2])
+    asks = options("--eps", "0.1", "--data", "two.npz", "--model", "thirds:Two", "--samples", "3")
+    assert main([*asks, "--ensemble", "autoattack", "--out", "out"]) == 0
+    told = "apgd_t: the DLR needs 4 classes and there are 2: the margin stands in"
+    assert told in capsys.readouterr().out
+    report = Path("out/reports/report.md").read_text()
+    assert told in report and "Did each attack climb the loss that it names?" in report
+    assert "apgd_ce: the DLR" not in report
+    # Three outputs are enough for a ratio that aims at no class.
+    asks = options("--eps", "0.1", "--samples", "3", "--out", "three", "--draws", "2")
+    assert main([*asks, "--ensemble", "randomized"]) == 0
+    assert "the DLR" not in capsys.readouterr().out
+
+
 def test_a_check_that_was_interrupted_goes_on_and_a_crash_is_no_verdict(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,7 +243,7 @@ def test_options_that_are_wrong_are_told_all_at_once(work: Path, capsys) -> None
     for data, told in (
         ("nowhere", "--data: 'nowhere' is no folder, no .npz file"),
         ("none.npz", "--data: none.npz: no such file"),
-        ("thirds:Nothing", "--data: thirds:Nothing cannot be imported"),
+        ("thirds:Nothing", "--data: thirds has no such name: unknown 'Nothing'"),
         ("thirds:Thirds", "--data: thirds:Thirds() must return a Dataset"),
         ("thirds:normalized", "normalized already"),
     ):
@@ -233,6 +256,94 @@ def test_options_that_are_wrong_are_told_all_at_once(work: Path, capsys) -> None
     assert main(options("--eps", "2")) == 2
     assert "--eps: 2 is more than linf allows" in capsys.readouterr().err
     assert not list(work.glob("check-*"))
+
+
+ENDS = """\
+import argparse
+import sys
+
+import thirds
+
+{at_import}
+
+
+def build():
+    {in_build}
+    return thirds.Thirds()
+
+
+def images():
+    {in_build}
+    return thirds.Images()
+
+
+class Later(thirds.Thirds):
+    asked = 0
+
+    def forward(self, x):
+        self.asked += 1
+        if self.asked > {answers}:
+            sys.exit(0)
+        return super().forward(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("asks", "how", "told"),
+    [
+        (["--model", "ends:build"], {"at_import": "sys.exit(0)"}, "--model: ends:build cannot"),
+        (["--model", "ends:build"], {"at_import": "sys.exit(1)"}, "SystemExit(1)"),
+        (
+            ["--model", "ends:build"],
+            {"at_import": "argparse.ArgumentParser().parse_args()"},
+            "--model: ends:build cannot be imported: it ends the program (SystemExit(2))",
+        ),
+        (["--model", "ends:build"], {"in_build": "sys.exit(1)"}, "--model: ends:build() failed"),
+        (["--data", "ends:build"], {"at_import": "sys.exit(0)"}, "--data: ends:build cannot"),
+        (["--data", "ends:images"], {"in_build": "sys.exit(0)"}, "--data: ends:images() must"),
+        (["--model", "ends:Later"], {"answers": 0}, "--model: does not take images"),
+        (["--model", "ends:Later"], {"answers": 2}, "--model: it ends the program"),
+    ],
+)
+def test_code_that_ends_the_program_gives_no_verdict(
+    work: Path, monkeypatch, capsys, asks: list[str], how: dict[str, Any], told: str
+) -> None:
+    usual = {"at_import": "", "in_build": "pass", "answers": 0}
+    Path("ends.py").write_text(ENDS.format(**(usual | how)))
+    monkeypatch.delitem(sys.modules, "ends", raising=False)
+    monkeypatch.setattr(sys, "argv", ["pipeline", "check"])
+    importlib.invalidate_caches()
+    assert main(options("--eps", "0.1", "--require", "0.9", *asks, "--out", "out")) == 2
+    message = capsys.readouterr().err
+    assert told in message and "if __name__ == '__main__'" in message
+    assert not Path("out").exists()
+
+
+def test_a_model_that_ends_the_program_under_attack_gives_no_verdict(work, monkeypatch) -> None:
+    monkeypatch.setattr(check.attack, "run", lambda *_: sys.exit(0))
+    assert main(options("--eps", "0.1", "--require", "0.9", "--out", "out")) == 4
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(
+    work: Path, monkeypatch, capsys
+) -> None:
+    for out, told in (
+        ("w.pt", "--out: must be a new folder, but 'w.pt' is a file"),
+        ("w.pt/x", "--out: must be a new folder, but 'w.pt' is a file"),
+        ("x" * 300, "cannot be a folder (OSError"),
+        (f"{work}/w.pt/x/y", f"but '{work}/w.pt' is a file"),
+    ):
+        # Beside another error: before images are read.
+        assert main(options("--eps", "two", "--out", out)) == 2
+        message = capsys.readouterr().err
+        assert told in message and "--eps: " in message
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda *_: False)  # to root, all is open
+        assert main(options("--eps", "0.1", "--out", "a/b")) == 2
+    assert "'a/b' cannot be made: '.' may not be written to" in capsys.readouterr().err
+    Path("nowhere").symlink_to("gone/away")  # neither there nor to be made
+    assert main(options("--eps", "0.1", "--out", "nowhere")) == 2
+    assert "--out: nowhere: cannot be written (FileExistsError" in capsys.readouterr().err
 
 
 def test_the_same_images_are_read_from_folder_archive_and_data_set(work: Path) -> None:
@@ -253,6 +364,22 @@ def test_the_same_images_are_read_from_folder_archive_and_data_set(work: Path) -
     some = given("some.npz", outputs={"nine": 9}, channels=3)
     assert some.classes == ["5", "nine"] and some.y.tolist() == [0, 1, 0]
     assert some.outputs == {"5": 5, "nine": 9} and some.x.shape == (3, 3, 8, 8)
+
+
+def test_images_that_are_truly_dark_have_a_way_in(work: Path) -> None:
+    dark = np.random.default_rng(0).integers(0, 17, (4, 1, 8, 8))
+    np.savez("dark.npz", x=dark / 255, y=[0, 1, 2, 0])
+    assert np.array_equal(given("dark.npz").x, dark)
+    # It is the brightest of all images that tells, and not each.
+    dark[3, 0, 0, 0] = 33
+    np.savez("mixed.npz", x=dark.astype(np.uint8), y=[0, 1, 2, 0])
+    assert np.array_equal(given("mixed.npz").x, dark)
+    Image.fromarray(np.full((8, 8), 16, np.uint8)).save("photos/test/a/00.png")
+    assert given("photos").x.max() > 200
+    for path in Path("photos").rglob("*.png"):
+        Image.fromarray(np.full((8, 8), 16, np.uint8)).save(path)
+    with pytest.raises(UserError, match="no pixel is brighter than 16"):
+        given("photos")
 
 
 def test_photos_of_several_sizes_are_brought_to_one_as_torchvision_does_it(work: Path) -> None:
@@ -280,7 +407,11 @@ def test_photos_of_several_sizes_are_brought_to_one_as_torchvision_does_it(work:
     [
         (np.full((2, 1, 8, 8), -0.4), "normalized already"),
         (np.full((2, 1, 8, 8), 1.8) - np.eye(8) * 2, "normalized already"),
-        (np.full((2, 1, 8, 8), 200.0), "divide them by 255"),
+        (np.full((2, 1, 8, 8), 200.0), "from 200 to 200, .* divide them by the largest value"),
+        (np.eye(8)[None].repeat(2, 0) * 16, "from 0 to 16, .* divide them by the largest value"),
+        (np.full((2, 1, 8, 8), 65535, np.uint16), "to 65535, .* divide them by .* 65535 for 16"),
+        (np.full((2, 1, 8, 8), 16, np.uint8), "no pixel is brighter than 16, where 8 bits go to"),
+        (np.full((2, 1, 8, 8), 1), "no pixel is brighter than 1, .* as dark as that"),
         (np.full((2, 1, 8, 8), np.nan), "no numbers"),
         (np.zeros((2, 5, 8, 8)), "1 or 3 channels"),
         (np.zeros((3, 1, 8, 8)), "one whole number for each"),

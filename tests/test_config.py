@@ -225,6 +225,32 @@ def test_budgets_and_samples_end_where_the_data_set_does(check) -> None:
     assert check(put("memorize", "networks")({})) == (0, "")
 
 
+def test_the_dlr_is_refused_by_name_where_a_folder_has_too_few_classes(
+    check, tmp_path: Path
+) -> None:
+    def dlr(classes: int, **settings: Any) -> tuple[int, str]:
+        for name in "abcd"[:classes]:
+            (tmp_path / "photos/train" / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos/train/.hidden").mkdir(exist_ok=True)
+
+        def edit(params: dict[str, Any]) -> None:
+            params["data"] |= {"name": "folder", "root": str(tmp_path / "photos")}
+            attacking(**settings)(params)
+
+        return check(edit)
+
+    code, message = dlr(2, attack="pgd", name="ratio", loss="dlr")
+    assert code == 2
+    assert "suites.linf.attacks: ratio: the DLR needs 3 classes and there are 2" in message
+    assert "write loss: margin" in message
+    assert dlr(2, attack="apgd", loss="margin") == (0, "")
+    assert dlr(2, attack="apgd", targets=1) == (0, "")  # by no name: the report tells it
+    assert dlr(3, attack="pgd", loss="dlr") == (0, "")
+    assert "the DLR needs 4 classes" in dlr(3, attack="apgd", loss="dlr", targets=1)[1]
+    assert dlr(4, attack="apgd", loss="dlr", targets=1) == (0, "")
+    assert check(attacking(attack="pgd", loss="dlr")) == (0, "")  # of digits, ten
+
+
 def test_the_sizes_that_are_checked_are_those_of_the_split() -> None:
     from pipeline.base.data_sets import PUBLISHED, held_out
     from pipeline.data import load_source, split

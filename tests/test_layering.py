@@ -32,7 +32,7 @@ CHECKED_ONLY = {
 # training run or name its result, never change it, so a run that was kept stays good without it.
 NEVER_TRAIN = (
     "callables", "data_sets", "device", "download", "errors", "kept", "packages", "progress",
-    "raw", "recipes", "seeds", "starts", "store", "taken", "versions", "watched",
+    "ratios", "raw", "recipes", "seeds", "starts", "store", "taken", "versions", "watched",
 )  # fmt: skip
 
 

@@ -19,10 +19,12 @@ from torch.nn.functional import interpolate
 from models.front import fronted
 from pipeline.__main__ import main
 from pipeline.base import own
+from pipeline.base.callables import callable_errors
 from pipeline.base.config.own import Own
 from pipeline.base.errors import UserError
 from pipeline.base.networks import load_network, save_described
 from pipeline.base.watched import watched
+from pipeline.sources.listing import listing_of
 
 ROOT = Path(__file__).parent.parent
 SOURCE = """\
@@ -90,6 +92,9 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({"epochs": 3}, ["epochs", "unknown", "allowed: args, claimed"]),
     ({"normalize": {"mean": [0.5], "std": [0.5, 0.5]}}, ["normalize", "1 means, but 2"]),
     ({"normalize": {"mean": [0.5], "std": [0]}}, ["normalize.std.0", "greater than 0"]),
+    ({"normalize": {"mean": [123.7], "std": [0.2]}}, ["normalize.mean.0", "123.7; divide it by"]),
+    ({"normalize": {"mean": [0.5], "std": [58.4]}}, ["normalize.std.0", "[0, 1]", "got 58.4"]),
+    ({"normalize": {"mean": [-0.5], "std": [float("nan")]}}, ["normalize.std.0", "got nan"]),
     ({"resize": 0}, ["resize", "number of pixels, or [height, width], got 0"]),
     ({"crop": [1, 2, 3]}, ["crop", "[height, width], got [1, 2, 3]"]),
     ({"classes": {"cat": 1, "dog": 1}}, ["classes", "cat and dog are both output 1"]),
@@ -203,6 +208,53 @@ def test_a_package_of_the_user_s_that_gets_ours_is_told_also_where_it_lies_deepe
         taken()
 
 
+@pytest.mark.parametrize("kind", ["package", "module"])
+def test_a_package_that_ours_would_stand_in_for_is_told(mine, monkeypatch, capsys, kind) -> None:
+    """Ours comes first on the path and has what is imported: nothing would fail."""
+    Path("tree/other").mkdir(parents=True)
+    theirs = Path("tree/models/__init__.py" if kind == "package" else "tree/models.py")
+    theirs.parent.mkdir(exist_ok=True)
+    theirs.write_text("def build(): ...\n")
+    Path("tree/via.py").write_text("from models import build\n")
+    Path("tree/deep.py").write_text("from other import helper\n\n\ndef build(): ...\n")
+    Path("tree/other/helper.py").write_text("import models\n")
+    Path("apart.py").write_text("from models import build\n")
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path, str(Path("tree").resolve())])
+    for module, told in (
+        ("via", "via.py imports models.build, but 'models' is a package of epsball, which is not"),
+        ("via", "lies beside 'via' and has the name of a package of epsball"),
+        ("deep", "lies beside 'deep'"),
+        ("other.helper", "lies beside 'other'"),
+        ("apart", "apart.py imports models.build, but 'models' is a package of epsball"),
+    ):
+        arguments = ["--model", f"{module}:build", "--data", f"{module}:build", "--eps", "0.1"]
+        assert main(["check", *arguments]) == 2
+        message = capsys.readouterr().err
+        assert told in message, (module, message)
+        assert "tree/models" in message and "give your" in message
+        with pytest.raises(UserError, match=r"--data: .*models"):
+            listing_of(f"{module}:build")
+
+
+def test_a_namesake_that_no_code_means_is_left_alone(mine, monkeypatch) -> None:
+    """A folder of weights is no package, strangers are installed beside each other, and what
+    lies elsewhere on the path is imported by nobody."""
+    for folder in ("models", "venv/site-packages/models", "elsewhere/attacks"):
+        Path(folder).mkdir(parents=True)
+    Path("models/w.pt").write_bytes(b"")
+    Path("venv/site-packages/models/__init__.py").write_text("")
+    Path("elsewhere/attacks/__init__.py").write_text("")
+    Path("venv/site-packages/lib.py").write_text("def build(): ...\n")
+    Path("ours.py").write_text("from models import ARCHITECTURES\n\n\ndef build(): ...\n")
+    usual = [str(ROOT), *sys.path, str(Path("elsewhere").resolve())]
+    monkeypatch.setattr(sys, "path", usual)
+    assert callable_errors("mine_net:build") == []
+    assert callable_errors("ours:build") == []  # there is but one `models`: it means ours
+    monkeypatch.setattr(sys, "path", [*usual, str(Path("venv/site-packages").resolve())])
+    assert callable_errors("lib:build") == []
+    assert "ours.py imports models.ARCHITECTURES" in callable_errors("ours:build")[0]
+
+
 def test_outputs_that_fit_no_classes_are_told_and_numbered_classes_name_theirs(mine) -> None:
     with pytest.raises(UserError, match="3 outputs, the data set 2 classes; say which"):
         taken("ab")
@@ -298,6 +350,24 @@ def test_a_package_of_the_user_s_that_hides_ours_is_told(tmp_path: Path) -> None
     assert done.returncode == 2
     assert f"{tmp_path / 'models'}" in done.stderr and "'models'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_called_pipeline_is_told_where_epsball_is_looked_for_first(tmp_path: Path) -> None:
+    """As docs/own-model.md says to start it; else Python runs that folder, and ends with 1."""
+    import subprocess
+
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/__init__.py").write_text("")
+    (tmp_path / "mine.py").write_text("def build(): ...\n")
+    done = subprocess.run(
+        f"{sys.executable} -m pipeline check --model mine:build --data . --eps 0.1".split(),
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{ROOT}:.", "PYTHONSAFEPATH": "1", "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert f"--model: {tmp_path / 'pipeline'} lies beside 'mine'" in done.stderr
 
 
 def test_a_model_without_gradients_is_asked_for_none() -> None:

@@ -113,11 +113,13 @@ def test_without_a_network_it_says_how_to_give_a_file(work: Path, monkeypatch, c
 
 def test_what_is_wrong_in_the_question_is_told(work: Path, capsys) -> None:
     Path("text.jpg").write_text("no photo")
+    Image.new("I;16", (320, 240), 40000).save("deep.png")
     for arguments, told in (
         (["--image", "photo.jpg"], "--image: needs --image and --to"),
         (["--weights", "w.pth"], "--weights: needs --image and --to"),
         (["--image", "none.jpg", "--to", "broccoli"], "--image: none.jpg: no such file"),
         (["--image", "text.jpg", "--to", "broccoli"], "cannot be read as an image"),
+        (["--image", "deep.png", "--to", "broccoli"], "deep.png: pixels of type I;16; images must"),
         (["--image", "photo.jpg", "--to", "brocoli"], "did you mean 'broccoli'"),
         (["--image", "photo.jpg", "--to", "dog", "--eps", "0.001"], "whole grey levels"),
         (["--image", "photo.jpg", "--to", "dog", "--eps", "much"], "8/255"),

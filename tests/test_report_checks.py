@@ -213,6 +213,18 @@ def test_the_training_attack_alone_warns(made: Results) -> None:
     assert check_of(undefended, "stronger than the training attack").status == checks.NOT_RUN
 
 
+def test_a_loss_that_another_stood_in_for_warns(made: Results) -> None:
+    told = {"apgd_dlr": "the DLR needs 3 classes and there are 2: the margin stands in"}
+
+    def change(cell: Cell) -> Cell:
+        return replace(cell, run=cell.run | {"stand_ins": told})
+
+    assert check_of(made, "loss that it names").status == checks.PASS
+    check = check_of(with_cell(made, change), "loss that it names")
+    assert check.status == checks.WARN
+    assert "apgd_dlr: the DLR needs 3 classes and there are 2" in check.told
+
+
 def test_the_luck_of_labels_drawn_at_random_is_no_warning() -> None:
     """Images of digits, each taken for its nearest training image, whose label is drawn."""
     x, y, x_test, y_test = (np.asarray(part) for part in digits())

@@ -9,13 +9,14 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError, told, unknown
-from .packages import OURS, ROOT
+from .errors import ANY, UserError, told, unknown
+from .packages import OURS, ROOT, namesakes
 
 
 def callable_errors(name: str) -> list[str]:
@@ -35,13 +36,14 @@ def callable_errors(name: str) -> list[str]:
             f"no module {module!r}; it must lie in {Path.cwd()}, be installed, or be found through "
             "PYTHONPATH"
         ]
+    errors = _beside(top)
     if path.suffix != ".py":
-        return []  # compiled: nothing can be read
+        return errors  # compiled: nothing can be read
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError) as error:
         return [f"{path.name} cannot be read ({error})"]
-    errors = hidden_imports([path])
+    errors += hidden_imports([path])
     bound = _bound(tree)
     if function not in bound and "*" not in bound and "__getattr__" not in bound:
         errors.append(f"{module} has no such name: {unknown(function, bound)}")
@@ -64,8 +66,29 @@ def source_of(module: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin else None
 
 
+def _beside(top: str) -> list[str]:
+    """Packages with the name of one of ours that lie beside the user's module.
+
+    Its code means these, however deep it imports them, and would get ours. Where packages are
+    installed, those of strangers lie beside each other.
+    """
+    spec = importlib.util.find_spec(top)
+    if spec is None or not (spec.submodule_search_locations or spec.has_location):
+        return []  # built in
+    places = spec.submodule_search_locations or [str(spec.origin)]
+    folders = dict.fromkeys(Path(place).parent for place in places)
+    return [
+        f"{place} lies beside {top!r} and has the name of a package of epsball, which would be "
+        "imported in its stead; give yours another name"
+        for folder in folders
+        if folder.name not in ("site-packages", "dist-packages")
+        for place in namesakes(folder)
+    ]
+
+
 def hidden_imports(files: Iterable[Path]) -> list[str]:
     """Imports of a package of the user's that has the name of one of ours, and so gets ours."""
+    others = {place.stem: place for entry in sys.path for place in namesakes(Path(entry))}
     errors = []
     for path in files:
         try:
@@ -73,12 +96,14 @@ def hidden_imports(files: Iterable[Path]) -> list[str]:
         except (OSError, SyntaxError, ValueError):
             continue  # told where it is imported
         for module in dict.fromkeys(_imported(tree)):
-            if module.split(".")[0] in OURS and not _is_ours(module):
-                top = module.split(".")[0]
-                errors.append(
-                    f"{path.name} imports {module}, but {top!r} is a package of epsball, which "
-                    f"has no such part; give your package {top!r} another name"
-                )
+            top = module.split(".")[0]
+            if top not in OURS or (top not in others and _is_ours(module)):
+                continue
+            what = f"is not {others[top]}" if top in others else "has no such part"
+            errors.append(
+                f"{path.name} imports {module}, but {top!r} is a package of epsball, which "
+                f"{what}; give your package {top!r} another name"
+            )
     return errors
 
 
@@ -121,7 +146,7 @@ def load_callable(name: str, key: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), function)
-    except Exception as error:  # a user's module may raise anything
+    except ANY as error:
         missed = str(error.name) if isinstance(error, ImportError) else ""
         hint = f" ({missed} is of epsball; give your package another name)"
         hint = hint if missed.split(".")[0] in OURS else ""

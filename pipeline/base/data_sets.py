@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 from typing import NamedTuple
 
 from .raw import Raw, mapping
@@ -33,6 +35,27 @@ PUBLISHED = {
 def data_set_of(raw: Raw) -> DataSet | None:
     """The data set that a raw params.yaml names, if it is a published one."""
     return PUBLISHED.get(str(mapping(raw, "data").get("name")))
+
+
+def root_of(root: str | None) -> Path:
+    """The folder that holds the data: data.root; of None, EPSBALL_DATA, or else `data`."""
+    return Path(root or os.environ.get("EPSBALL_DATA") or "data")
+
+
+def classes_in_folder(raw: Raw) -> int | None:
+    """How many classes the folder of a raw params.yaml has; None if it names none that is there.
+
+    Published data sets have ten at least.
+    """
+    data = mapping(raw, "data")
+    root = data.get("root")
+    if data.get("name") != "folder" or not isinstance(root, str | None):
+        return None
+    try:
+        found = list((root_of(root) / "train").iterdir())
+    except OSError:  # told by the data stage
+        return None
+    return sum(each.is_dir() and not each.name.startswith(".") for each in found)
 
 
 def held_out(count: int, share: float) -> int:

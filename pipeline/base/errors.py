@@ -19,8 +19,15 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def told(error: Exception) -> str:
-    """What an error is called and the first line of what it says: of code that may raise any."""
+# What code of the user's may raise. One that ends the program would end ours, with its exit code
+# in place of a verdict's.
+ANY = (Exception, SystemExit)
+
+
+def told(error: BaseException) -> str:
+    """What an error is called and the first line of what it says: of code that may raise `ANY`."""
+    if isinstance(error, SystemExit):
+        return f"it ends the program ({error!r}); guard it with if __name__ == '__main__'"
     return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}".rstrip(": ")
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from models.front import fronted
 
 from .callables import load_callable
-from .errors import UserError, told
+from .errors import ANY, UserError, told
 from .generators import own_generators
 from .weights import TOLD, give_weights
 
@@ -75,7 +75,7 @@ def _called(model: str, args: Mapping[str, Any], key: str) -> nn.Module:
     try:
         with own_generators(torch.device("cpu"), 0):
             network = function(**args)
-    except Exception as error:
+    except ANY as error:
         given = ", ".join(f"{name}={value!r}" for name, value in args.items())
         raise UserError(f"{key}.model: {model}({given}) failed: {told(error)}") from error
     if not isinstance(network, nn.Module):
@@ -113,7 +113,7 @@ def _answered(whole: nn.Module, shape: Sequence[int], images: int, key: str) -> 
     try:
         with torch.no_grad():
             return whole(torch.full((images, *shape), 0.5))
-    except Exception as error:
+    except ANY as error:
         reaches = "x".join(map(str, [shape[0], *_reaching(whole, *shape[1:])]))
         what = f"images of {reaches}"
         if images == 1:

@@ -1,11 +1,11 @@
-"""Our packages, and whether others of the same name hide them. Imports none of them."""
+"""Our packages, and others of the same name. Imports none of them."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 OURS = ("attacks", "models", "pipeline")
 
 
@@ -24,3 +24,17 @@ def hidden_packages() -> list[str]:
                 "and hides it; rename it, or run from another folder"
             )
     return errors
+
+
+def namesakes(folder: Path) -> list[Path]:
+    """Packages and modules in a folder of Python's path that have the name of one of ours.
+
+    A folder without Python files, such as one of weights, is none.
+    """
+    places = [
+        place
+        for name in OURS
+        for place in (folder / name, folder / f"{name}.py")
+        if place.is_file() or any(place.glob("*.py"))
+    ]
+    return [place for place in places if place.resolve() not in {ROOT / name for name in OURS}]

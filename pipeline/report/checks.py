@@ -94,6 +94,14 @@ def checks(results: Results, found: dict[tuple[str, str], Measure]) -> list[Chec
             list(_stronger_attack(results, cells)),
         ),
     ]
+    made.append(
+        Check(
+            "Did each attack climb the loss that it names?",
+            "attacks with the DLR, of networks with fewer than 3 classes (4, where it is towards a "
+            "class), in which the margin stands in; WARN from 1",
+            each(_named_loss),
+        )
+    )
     made += [*training_checks.checks(results), *memorization_checks.checks(results)]
     made += [_faster_copy(cells), *_diagnosed(results)]
     return sorted(made, key=lambda check: ORDER.index(check.status))
@@ -155,6 +163,12 @@ def _noise_only(cell: Cell, measure: Measure) -> tuple[str, str]:
 def _others(cell: Cell, measure: Measure) -> tuple[str, str]:
     flag = OTHERS.judge(int(measure.transfer_only.max(initial=0)), measure.n)
     return flag.status, flag.value
+
+
+def _named_loss(cell: Cell, measure: Measure) -> tuple[str, str]:
+    found = cell.run.get("stand_ins", {})
+    told = "; ".join(f"{attack}: {what}" for attack, what in found.items())
+    return (WARN if found else PASS), told or "each of them"
 
 
 # The ε at which attacks leave nothing of networks that were trained without them: what is published

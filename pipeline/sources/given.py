@@ -15,10 +15,14 @@ from models.front import cropped_to, middle, resized_to
 
 from ..base.errors import UserError
 from ..base.progress import progress
-from .image_folder import EIGHT_BIT, GREY
+from .image_folder import GREY, check_depth
 from .listing import listing_of
 
 Size = int | Sequence[int] | None
+
+# 8-bit images of which no pixel is brighter were hardly scaled to 255: digits of 17 levels, masks,
+# zeros and ones. ε would be many times larger than it says.
+DARK = 32
 
 
 @dataclass(frozen=True)
@@ -56,21 +60,28 @@ def read_given(
         resize, crop: as in `models.front`, applied to each image.
 
     Raises:
-        UserError: for what cannot be read, images of several sizes, or images that are not in
-            [0, 1] or of 8 bits: normalized ones.
+        UserError: for what cannot be read, images of several sizes, images that are not in
+            [0, 1] or of 8 bits (normalized ones), or whole numbers of which none is above DARK.
     """
     listing = listing_of(data)
     index = choose(np.arange(listing.count))
-    pixels, labels, rounded = [], [], 0.0
+    pixels, labels, rounded, brightest = [], [], 0.0, 0
     with progress(len(index), "read images") as bar:
         for number in index.tolist():
             where = f"--data: image {number} of {data}"
             image, label = listing.read(number)
             image, moved = _pixels(image, where)
+            brightest = max(brightest, 255 if moved is not None else int(image.max()))
             pixels.append(sized(image, resize, crop, where))
             labels.append(label)
-            rounded = max(rounded, moved)
+            rounded = max(rounded, moved or 0.0)
             bar.update()
+    if brightest <= DARK:
+        raise UserError(
+            f"--data: {data}: no pixel is brighter than {brightest}, where 8 bits go to 255, so ε "
+            "would not mean what it says; divide them by the largest value that a pixel can have "
+            "(by 255 if the images are as dark as that): values in [0, 1] are taken as they are"
+        )
     x, y = _stacked(pixels, channels, data), np.array(labels, np.int64)
     if listing.classes is not None:
         return Given(x, y, index, listing.classes, dict(outputs) if outputs else None, rounded)
@@ -84,13 +95,12 @@ def read_given(
     )
 
 
-def _pixels(image: Any, where: str) -> tuple[np.ndarray, float]:
-    """uint8 (C, H, W), C 1 or 3, and by how much rounding moved it."""
+def _pixels(image: Any, where: str) -> tuple[np.ndarray, float | None]:
+    """uint8 (C, H, W), C 1 or 3, and by how much rounding moved it; None if it had 8 bits."""
     if hasattr(image, "convert"):  # PIL's
-        if image.mode not in EIGHT_BIT:
-            raise UserError(f"{where}: pixels of type {image.mode}; 8 bits a channel are needed")
+        check_depth(image.mode, where)
         image = np.asarray(image.convert("L" if image.mode in GREY else "RGB"))
-        return (image[None] if image.ndim == 2 else image.transpose(2, 0, 1)), 0.0
+        return (image[None] if image.ndim == 2 else image.transpose(2, 0, 1)), None
     array = np.asarray(image)
     if array.ndim == 2:
         array = array[None]
@@ -99,10 +109,10 @@ def _pixels(image: Any, where: str) -> tuple[np.ndarray, float]:
     if array.shape[0] not in (1, 3):
         array = array.transpose(2, 0, 1)
     if array.dtype == np.uint8:
-        return array, 0.0
+        return array, None
     low, high = float(array.min()), float(array.max())
     if array.dtype.kind in "iu" and low >= 0 and high <= 255:
-        return array.astype(np.uint8), 0.0
+        return array.astype(np.uint8), None
     if not (low >= 0 and high <= 1):
         raise UserError(f"{where}: {_outside(low, high)}")
     scaled = array.astype(np.float64) * 255
@@ -110,11 +120,14 @@ def _pixels(image: Any, where: str) -> tuple[np.ndarray, float]:
 
 
 def _outside(low: float, high: float) -> str:
-    told = f"values from {low:.4g} to {high:.4g}, but images must lie in [0, 1]"
+    told = f"values from {low:g} to {high:g}, but images must lie in [0, 1]"
     if not np.isfinite([low, high]).all():
         return f"{told}; some are no numbers"
-    if low >= 0 and high <= 255:
-        return f"{told}, or be uint8; divide them by 255"
+    if low >= 0:
+        return (
+            f"{told} or be whole numbers to 255; divide them by the largest value that a pixel can "
+            "have, such as 255 for 8 bits and 65535 for 16"
+        )
     return (
         f"{told}; they are normalized already: give them as they were before, and the mean and "
         "std with --normalize, since ε is measured in pixels"

@@ -77,10 +77,7 @@ def _check_headers(paths: list[Path]) -> tuple[bool, tuple[int, int]]:
                 mode, found = image.mode, image.size
         except (*UNREADABLE, Image.DecompressionBombError) as error:
             raise unreadable(path, error) from error
-        if mode not in EIGHT_BIT:
-            raise UserError(
-                f"{path}: pixels of type {mode}; images must have 8 bits a channel (grey or RGB)"
-            )
+        check_depth(mode, path)
         if path is first:
             size = found
         elif found != size:
@@ -90,6 +87,14 @@ def _check_headers(paths: list[Path]) -> tuple[bool, tuple[int, int]]:
             )
         grey = grey and mode in GREY
     return grey, size
+
+
+def check_depth(mode: str, where: Path | str) -> None:
+    """UserError for Pillow's mode of an image whose pixels it would cut to 8 bits unasked."""
+    if mode not in EIGHT_BIT:
+        raise UserError(
+            f"{where}: pixels of type {mode}; images must have 8 bits a channel (grey or RGB)"
+        )
 
 
 def _load(

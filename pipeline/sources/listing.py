@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base.callables import load_callable
-from ..base.errors import UserError, told
+from ..base.callables import callable_errors, load_callable
+from ..base.errors import ANY, UserError, told
 from .image_folder import UNREADABLE, images_by_class, unreadable
 
 NAMES = (("x", "y"), ("x_test", "y_test"))
@@ -87,9 +87,12 @@ def _archive(path: Path) -> Listing:
 
 
 def _dataset(name: str) -> Listing:
+    errors = callable_errors(name)
+    if errors:
+        raise UserError("\n".join(f"--data: {line}" for line in errors))
     made = load_callable(name, "--data")
 
-    def failed(error: Exception) -> UserError:
+    def failed(error: BaseException) -> UserError:
         return UserError(
             f"--data: {name}() must return a Dataset of (image, label) with a length: {told(error)}"
         )
@@ -98,13 +101,13 @@ def _dataset(name: str) -> Listing:
         try:
             image, label = dataset[number]
             return image, int(label)
-        except Exception as error:  # it is the user's code
+        except ANY as error:
             raise failed(error) from error
 
     try:
         dataset = made()
         count = len(dataset)
-    except Exception as error:
+    except ANY as error:
         raise failed(error) from error
     if count == 0:
         raise UserError(f"--data: {name}() returns a Dataset without images")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 
 from attacks import registry
 
-from ..errors import UserError
+from ..errors import UserError, told
 from . import Config
 from .memorize import Memorize
 from .messages import sentence
@@ -28,8 +29,17 @@ DRAWS = 10
 
 
 def _new(path: str) -> str:
-    if (Path(path) / "reports" / "index.html").exists():
-        raise ValueError(f"{path!r} has a report already; name a new folder")
+    folder = Path(path)
+    try:
+        if (folder / "reports" / "index.html").exists():
+            raise ValueError(f"{path!r} has a report already; name a new folder")
+        nearest = next(each for each in (folder, *folder.parents) if each.exists())
+    except OSError as error:  # a name that is too long, or lies where nobody may look
+        raise ValueError(f"{path!r} cannot be a folder ({told(error)})") from error
+    if not nearest.is_dir():
+        raise ValueError(f"must be a new folder, but {str(nearest)!r} is a file")
+    if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+        raise ValueError(f"{path!r} cannot be made: {str(nearest)!r} may not be written to")
     return path
 
 

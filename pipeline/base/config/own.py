@@ -14,8 +14,17 @@ from ..raw import budget, mapping
 from ..watched import code_files
 from .types import Eps, Strict
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+def _of_pixels(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(
+            f"must lie in [0, 1], as pixels do, got {value:g}; divide it by 255 if it counts grey "
+            "levels"
+        )
+    return value
+
+
+OfPixels = Annotated[float, AfterValidator(_of_pixels)]
 
 
 def _size(value: Any) -> int | list[int]:
@@ -31,8 +40,8 @@ Size = Annotated[int | list[int], PlainValidator(_size)]
 
 
 class Normalize(Strict):
-    mean: Annotated[list[Finite], Field(min_length=1)]
-    std: Annotated[list[Positive], Field(min_length=1)]
+    mean: Annotated[list[OfPixels], Field(min_length=1)]
+    std: Annotated[list[Annotated[OfPixels, Field(gt=0)]], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _alike(self) -> Normalize:

@@ -7,8 +7,9 @@ from typing import Any
 
 from attacks import registry
 
-from ..data_sets import DataSet
+from ..data_sets import DataSet, classes_in_folder
 from ..errors import listed, unknown
+from ..ratios import stand_ins
 from ..raw import Raw, items, mapping, numbers
 from .budgets import box_errors
 
@@ -34,10 +35,13 @@ def suite_errors(raw: Raw, data_set: DataSet | None) -> list[str]:
     suites, noise = mapping(raw, "suites"), mapping(raw, "noise")
     grids, draws = mapping(noise, "eps"), mapping(raw, "evaluation").get("draws")
     kinds = [kind for kind in items(noise.get("kinds")) if str(kind) in registry.NOISE]
+    classes = classes_in_folder(raw)
     errors = []
     for name in suites:
         suite = mapping(suites, name)
         errors += _unwatched(name, suite.get("attacks"))
+        if classes is not None and _trains(raw):
+            errors += _too_few_classes(name, suite.get("attacks"), classes)
         if registry.needs_draws(suite.get("attacks")) and draws is None:
             errors.append(
                 f"suites.{name}.attacks: {suite['attacks']!r} is for networks that answer at "
@@ -70,6 +74,23 @@ def _unwatched(suite: str, attacks: Any) -> list[str]:
         "attacks; move its module there and name it custom.<module>:<function>"
         for name in names
         if ":" in name and not name.startswith("custom.")
+    ]
+
+
+def _trains(raw: Raw) -> bool:
+    """Whether a network has as many outputs as classes: a user's own may have more."""
+    networks = mapping(raw, "networks")
+    return any("model" not in mapping(networks, name) for name in networks)
+
+
+def _too_few_classes(suite: str, attacks: Any, classes: int) -> list[str]:
+    """The DLR by name where it would not be climbed; of ensembles, the report tells it."""
+    asked = [item for item in items(attacks) if isinstance(item, dict) and "attack" in item]
+    named = {str(item.get("name", item["attack"])): item for item in asked}
+    by_name = {label: item for label, item in named.items() if item.get("loss") == "dlr"}
+    return [
+        f"suites.{suite}.attacks: {label}: {told}; write loss: margin"
+        for label, told in stand_ins(by_name, classes).items()
     ]
 
 
