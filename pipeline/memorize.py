@@ -103,16 +103,16 @@ def memorize(
     tested = corrupt_images(test, train, corruption, recipe.seed)
     model, _ = new_network(recipe, corrupted, f"memorize.networks.{network}")
     images = Images(corrupted, device)
-    drawn = set()
+    # Before training: on the CPU the labels trained on are those drawn, not a copy.
+    drawn, before = _hash(corrupted.y), _hash(images.y.cpu().numpy())
 
     def fitted(row: dict[str, Any]) -> bool:
         row["train_acc"] = accuracy(model, images)
-        drawn.add(_hash(images.y.cpu().numpy()))
         return bool(until_fitted and row["train_acc"] == 1.0)
 
     result = fit(
         model,
-        corrupted,
+        images,
         None,
         recipe,
         device=device,
@@ -135,8 +135,8 @@ def memorize(
         "n_train": len(train.y),
         "n_test": len(test.y),
         "classes": len(train.classes),
-        "label_hash": _hash(corrupted.y),
-        "labels_seen": sorted(drawn),
+        "label_hash": drawn,
+        "labels_seen": sorted({before, _hash(images.y.cpu().numpy())}),
         "test_label_hash": _hash(tested.y),
         "parameters": parameters(model),
         "seconds": result.seconds,

@@ -57,7 +57,7 @@ class Fitted:
 
 def fit(
     model: nn.Module,
-    train: Split,
+    train: Split | Images,
     validation: Split | None,
     recipe: Recipe,
     *,
@@ -72,7 +72,8 @@ def fit(
 
     Args:
         model: from images in [0, 1] to logits.
-        train, validation: without validation the last epoch is selected.
+        train, validation: without validation the last epoch is selected. Who needs the training
+            images beside, gives them as they lie on the device, so that they do so once.
         recipe: see params.yaml.
         name: what the progress display and errors call it.
         keys: the section of params.yaml that an error points to.
@@ -92,7 +93,8 @@ def fit(
             such images.
     """
     with own_generators(device, recipe.seed):
-        training = _Training(model, train, validation, recipe, device, keys, advice)
+        images = train if isinstance(train, Images) else Images(train, device)
+        training = _Training(model, images, validation, recipe, device, keys, advice)
         saved = checkpoint.load() if checkpoint else None
         if saved:
             training.restore(saved)
@@ -106,7 +108,7 @@ class _Training:
     def __init__(
         self,
         model: nn.Module,
-        train: Split,
+        train: Images,
         validation: Split | None,
         recipe: Recipe,
         device: torch.device,
@@ -121,10 +123,10 @@ class _Training:
         if device.type == "cuda":
             model.to(memory_format=torch.channels_last)
         self.recipe, self.device, self.keys, self.advice = recipe, device, keys, advice
-        self.count = len(train.y)
+        self.count = len(train)
         # Batches of equal size: a remainder of one image would break batch norm.
         self.batches = math.ceil(self.count / recipe.batch_size)
-        self.step = Step(model, Images(train, device), len(train.classes), recipe, device)
+        self.step = Step(model, train, len(train.classes), recipe, device)
         self.judged = Images(validation, device) if validation else None
         self.order = torch.Generator().manual_seed(recipe.seed)
         self.history: list[Row] = []

@@ -14,7 +14,7 @@ class Images:
     def __init__(self, split: Split, device: torch.device) -> None:
         self.x = torch.from_numpy(split.x).to(device)
         self.y = torch.from_numpy(split.y).to(device)
-        self.levels = split.levels
+        self.levels, self.classes, self.shape = split.levels, split.classes, split.shape
 
     def __len__(self) -> int:
         return len(self.y)
