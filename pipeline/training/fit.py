@@ -205,7 +205,8 @@ class _Training:
         return {"epoch": epoch, "loss": mean, "train_acc": train_acc, "lr": lr}
 
     def require_finite(self, epoch: int, loss: float) -> None:
-        weights = all(bool(p.isfinite().all()) for p in self.model.parameters())
+        # Read together: a GPU waits at each read.
+        weights = bool(torch.stack([p.isfinite().all() for p in self.model.parameters()]).all())
         if math.isfinite(loss) and weights:
             return
         what = "a weight is not finite" if math.isfinite(loss) else f"the loss is {loss}"

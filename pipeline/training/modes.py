@@ -27,9 +27,11 @@ def attacked(model: nn.Module) -> Iterator[None]:
     So batch norm does not learn the statistics of half-finished attacks, and dropout does not blur
     the gradient. Afterwards all is as before.
     """
-    was_training = model.training
+    # One pass, and no more of it: this stands at every step, where a GPU waits for it.
+    training = [module for module in model.modules() if module.training]
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    model.eval()
+    for module in training:
+        module.training = False
     for parameter in learned:
         parameter.requires_grad_(False)
     try:
@@ -37,5 +39,5 @@ def attacked(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in learned:
             parameter.requires_grad_()
-        if was_training:
-            training_mode(model)
+        for module in training:
+            module.training = True
