@@ -120,8 +120,6 @@ class _Training:
         if told := [f"{keys}.augmentation.{part}: {reason}" for part, reason in wrong]:
             raise UserError("\n".join(told))
         self.model = model.to(device)
-        if device.type == "cuda":
-            model.to(memory_format=torch.channels_last)
         self.recipe, self.device, self.keys, self.advice = recipe, device, keys, advice
         self.count = len(train)
         # Batches of equal size: a remainder of one image would break batch norm.
