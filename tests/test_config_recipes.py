@@ -73,6 +73,10 @@ CONTRADICTIONS = [
     (_against(method="trades", steps=7), ["networks.own.adversarial.beta: missing", "6.0"]),
     (_against(method="trade", steps=7), ["networks.own.adversarial.method", "'trades'"]),
     (
+        memorizer(adversarial={"norm": "linf", "eps": 0.1, "method": "fgsm", "guard": "tell"}),
+        ["memorize.networks.heart.adversarial.guard", "none are judged here; leave it out"],
+    ),
+    (
         lambda params: (
             _against(method="trades", steps=7, beta=6)(params),
             params["networks"]["own"].update(loss="hinge"),
@@ -103,6 +107,9 @@ def test_what_a_network_inherits_and_cannot_use_is_no_error(check) -> None:
     assert check(_network(**stop)) == (0, "")
     own = {"scheme": "none", "crop": 2, "mixup": 0.2}
     assert check(_network(augmentation=own)) == (0, "")
+    fgsm = {"norm": "linf", "eps": 0.1, "method": "fgsm"}
+    assert check(memorizer(adversarial=fgsm)) == (0, "")
+    assert check(put("recipe", "adversarial")(fgsm | {"guard": "stop"})) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,8 @@ def recipe_errors(raw: Raw, data_set: DataSet | None) -> list[str]:
         errors += _contradictions(network)
         for part, reason in augmentation_errors(network.recipe, shape):
             errors.append(f"{network.setter('augmentation')}.{part}: {reason}")
-        for part, reason in adversarial_errors(network.recipe):
+        watched = network in trained
+        for part, reason in adversarial_errors(network.recipe, watched=watched):
             errors.append(f"{network.setter('adversarial')}.{part}: {reason}")
     return list(dict.fromkeys(errors))
 
