@@ -279,6 +279,15 @@ def test_weight_decay_is_for_weights_alone(name: str) -> None:
         assert decay[id(parameter)] == (0.01 if parameter.ndim > 1 else 0.0)
 
 
+def test_a_batch_of_one_image_is_not_left_to_batch_norm() -> None:
+    """150 images: what a folder holds is known no sooner than here."""
+    with pytest.raises(UserError, match=r"networks.test.batch_size: 1 of 150 images leaves an"):
+        trained(architecture="cnn", batch_size=1)
+    few = {"architecture": "cnn", "epochs": 1, "lr": 0.001}
+    trained(**few, batch_size=2)
+    trained(**few, batch_size=1, settings={"batch_norm": False})
+
+
 def test_normalization_comes_from_the_training_images() -> None:
     _, settings = new_network(recipe(), TRAIN, "k")
     scaled = TRAIN.x / 255

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 WRITTEN = ("digits", "mnist", "svhn")
 """Data sets of digits: mirrored, most of them are nothing, and a 2 may become a 5."""
+TURNED = 45
+"""Degrees by which a digit may be turned and still be told from the others."""
 
 
 def recipe_warnings(config: Config, only: str | None = None) -> list[str]:
@@ -43,6 +45,13 @@ def recipe_warnings(config: Config, only: str | None = None) -> list[str]:
 def _doubts(recipe: dict[str, Any], data_set: str) -> Iterator[str]:
     if recipe["flip"] and recipe["augmentation"] != "none" and data_set in WRITTEN:
         yield f"flip: {data_set} shows digits, and a mirrored digit is another one or none"
+    ranges = recipe["augmentation"]
+    rotation = ranges.get("rotation", 0) if isinstance(ranges, dict) else 0
+    if rotation > TURNED and data_set in WRITTEN:
+        yield (
+            f"augmentation.rotation: {data_set} shows digits, and one that is turned by more than "
+            f"{TURNED} degrees may be another, as a 6 becomes a 9; got {rotation:g}"
+        )
     if recipe["patience"] and recipe["schedule"] in ("cosine", "one_cycle"):
         yield (
             f"patience: {recipe['schedule']} lowers lr over all epochs, and training may end "

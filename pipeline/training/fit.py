@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ..base.consistency.augmentation import augmentation_errors
+from ..base.consistency.batches import single
 from ..base.errors import UserError
 from ..base.generators import generator_states, own_generators, set_generator_states
 from ..base.history import Row
@@ -26,7 +27,7 @@ from .adversary import ROBUST_SAMPLES
 from .augment import draw
 from .checkpoint import Checkpoint
 from .images import Images, accuracy
-from .modes import training_mode
+from .modes import has_batch_norm, training_mode
 from .overfitting import robustness
 from .schedule import learning_rate, share_of_eps
 from .selection import Selection
@@ -89,8 +90,8 @@ def fit(
         validation_one_step_acc.
 
     Raises:
-        UserError: the loss or a weight became NaN or infinite, or the augmentation is not for
-            such images.
+        UserError: the loss or a weight became NaN or infinite, the augmentation is not for such
+            images, or a batch of one image is left to batch norm.
     """
     with own_generators(device, recipe.seed):
         images = train if isinstance(train, Images) else Images(train, device)
@@ -117,12 +118,15 @@ class _Training:
     ) -> None:
         # A folder's images were not known when the configuration was checked.
         wrong = augmentation_errors(recipe.model_dump(), train.shape)
-        if told := [f"{keys}.augmentation.{part}: {reason}" for part, reason in wrong]:
+        told = [f"{keys}.augmentation.{part}: {reason}" for part, reason in wrong]
+        if has_batch_norm(model):
+            told += [f"{keys}.batch_size: {why}" for why in single(len(train), recipe.batch_size)]
+        if told:
             raise UserError("\n".join(told))
         self.model = model.to(device)
         self.recipe, self.device, self.keys, self.advice = recipe, device, keys, advice
         self.count = len(train)
-        # Batches of equal size: a remainder of one image would break batch norm.
+        # Batches of equal size: a remainder would weigh more than the others.
         self.batches = math.ceil(self.count / recipe.batch_size)
         self.step = Step(model, train, len(train.classes), recipe, device)
         self.judged = Images(validation, device) if validation else None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def training_mode(model: nn.Module) -> None:
@@ -18,6 +19,14 @@ def training_mode(model: nn.Module) -> None:
         weights = list(module.parameters())
         if weights and not any(weight.requires_grad for weight in weights):
             module.eval()
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether any is trained: a frozen one keeps its statistics and compares no images."""
+    return any(
+        isinstance(module, _BatchNorm) and any(p.requires_grad for p in module.parameters())
+        for module in model.modules()
+    )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""More images asked than the data set has."""
+"""How many images there are, and where more are asked."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ def sizes(raw: Raw, data_set: DataSet | None) -> tuple[int, int] | None:
     return (train - held_out(train, share), test) if 0 < share < 1 else None
 
 
+def training_images(raw: Raw, data_set: DataSet | None) -> int | None:
+    """How many of them data.samples keeps; None if that is not known yet."""
+    found, kept = sizes(raw, data_set), mapping(raw, "data").get("samples")
+    if found is None:
+        return None
+    return min(found[0], kept) if isinstance(kept, int) else found[0]
+
+
 def count_errors(raw: Raw, data_set: DataSet | None) -> list[str]:
     """One line for each `samples` that is more than there is."""
     found = sizes(raw, data_set)
@@ -39,10 +47,9 @@ def count_errors(raw: Raw, data_set: DataSet | None) -> list[str]:
                 "here; null takes them all"
             )
 
-    kept = data.get("samples")
-    check("data", kept, train, "training")
+    check("data", data.get("samples"), train, "training")
     check("evaluation", mapping(raw, "evaluation").get("samples"), test, "test")
+    there = training_images(raw, data_set) or train
     for section, recipe in recipe_sections(raw).items():
-        there = min(train, kept) if isinstance(kept, int) else train
         check(section, recipe.get("samples"), there, "training")
     return errors
