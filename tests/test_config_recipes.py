@@ -85,16 +85,19 @@ CONTRADICTIONS = [
     ),
     (
         _network(architecture="preact_resnet18", batch_size=1),
-        ["networks.own.batch_size: 1 of 1293 images leaves an image alone", "batch norm"],
+        ["networks.own.batch_size: 1 leaves one of 1293 images alone", "batch norm"],
     ),
-    (_network(architecture="resnet18", batch_size=2), ["networks.own.batch_size: 2 of 1293"]),
+    (
+        _network(architecture="resnet18", batch_size=2),
+        ["networks.own.batch_size: 2 leaves one of 1293"],
+    ),
     (
         _network(architecture="cnn", batch_size=2, samples=81),
-        ["networks.own.batch_size: 2 of 81 images"],
+        ["networks.own.batch_size: 2 leaves one of 81 images"],
     ),
     (
         memorizer(architecture="cnn", batch_size=1),
-        ["memorize.networks.heart.batch_size: 1 of 1293"],
+        ["memorize.networks.heart.batch_size: 1 leaves one of 1293"],
     ),
     (put("recipe", "optimizer")("adam"), ["recipe.momentum: no network", "recipe.nesterov"]),
     (put("recipe", "optimizer")("adm"), ["recipe.optimizer", "'adamw'"]),

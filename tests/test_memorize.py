@@ -18,6 +18,7 @@ from pipeline.base.splits import Split, first_of
 from pipeline.base.store import Place, write_npz
 from pipeline.corruptions import corrupt, corrupt_images, describe_corruption, random_labels
 from pipeline.memorize import memorize, run
+from pipeline.training.execution import Execution
 from pipeline.training.images import Images
 from pipeline.training.step import Step
 from training import CPU, made_up, recipe
@@ -180,6 +181,27 @@ def test_all_epochs_where_that_is_asked() -> None:
         "net", recipe(**changes), TRAIN, TEST, kind("labels", 0.0), CPU, until_fitted=False
     )
     assert found["fitted_epoch"] < len(found["history"]) == 12
+
+
+def test_that_all_is_fitted_is_confirmed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a GPU takes the accuracy of each epoch in bfloat16: here the CPU does so."""
+    in_bfloat16 = Execution(torch.bfloat16, torch.channels_last)
+    monkeypatch.setattr(Execution, "on", classmethod(lambda cls, device, compiled: in_bfloat16))
+    taken: list[torch.dtype] = []
+
+    def watched(module: Any, given: Any, result: torch.Tensor) -> None:
+        if not module.training and isinstance(module, torch.nn.Conv2d) and len(result) == 120:
+            taken.append(result.dtype)
+
+    hook = torch.nn.modules.module.register_module_forward_hook(watched)
+    try:
+        found = memorize("net", recipe(**ADAM), TRAIN, TEST, kind("labels", 0.0), CPU)
+    finally:
+        hook.remove()
+    epochs = len(found["history"])
+    assert found["fitted_epoch"] == epochs < 80
+    assert taken[: 2 * epochs] == [torch.bfloat16] * 2 * epochs  # two convolutions
+    assert taken[2 * epochs :] == [torch.float32] * 2
 
 
 GROUP = [kind("labels", 0.0), kind("gaussian"), kind("random_pixels")]

@@ -281,7 +281,7 @@ def test_weight_decay_is_for_weights_alone(name: str) -> None:
 
 def test_a_batch_of_one_image_is_not_left_to_batch_norm() -> None:
     """150 images: what a folder holds is known no sooner than here."""
-    with pytest.raises(UserError, match=r"networks.test.batch_size: 1 of 150 images leaves an"):
+    with pytest.raises(UserError, match=r"networks.test.batch_size: 1 leaves one of 150 images"):
         trained(architecture="cnn", batch_size=1)
     few = {"architecture": "cnn", "epochs": 1, "lr": 0.001}
     trained(**few, batch_size=2)

@@ -26,7 +26,5 @@ def single(count: int | None, size: int) -> list[str]:
     """Why batches of equal size, at most `size`, of `count` images are not for batch norm."""
     if size > 1 and (count is None or count // math.ceil(count / size) > 1):
         return []
-    of = "" if count is None else f" of {count} images"
-    return [
-        f"{size}{of} leaves an image alone, and batch norm compares the images of a batch; raise it"
-    ]
+    one = "an image" if count is None else f"one of {count} images"
+    return [f"{size} leaves {one} alone in a batch, and batch norm compares the images; raise it"]

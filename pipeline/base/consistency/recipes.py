@@ -106,7 +106,7 @@ def recipe_errors(raw: Raw, data_set: DataSet | None) -> list[str]:
         for part, reason in adversarial_errors(network.recipe, watched=watched):
             errors.append(f"{network.setter('adversarial')}.{part}: {reason}")
         for reason in batch_errors(network.recipe, there):
-            errors.append(f"{network.setter('batch_size', 'samples', 'architecture')}: {reason}")
+            errors.append(f"{network.section}.batch_size: {reason}")
     return list(dict.fromkeys(errors))
 
 
