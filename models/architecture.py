@@ -41,6 +41,8 @@ class Architecture:
     """What tells architectures of one builder apart: keywords that cannot be set."""
     dropout: str = "before the last layer"
     """Where dropout acts; empty if it has none."""
+    batch_norm: bool = False
+    """Of those that have no such setting: is there any?"""
     conflict: Callable[[dict[str, Any]], tuple[str, str] | None] | None = None
     """Of settings that are allowed one by one: one that does not go with the others and why."""
 
@@ -58,6 +60,9 @@ class Architecture:
     def filled(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All settings, with the defaults where nothing is given."""
         return {name: setting.default for name, setting in self.settings.items()} | dict(given)
+
+    def has_batch_norm(self, given: Mapping[str, Any]) -> bool:
+        return bool(self.filled(given).get("batch_norm", self.batch_norm))
 
     def problems(
         self, settings: Mapping[str, Any], dropout: float, size: tuple[int, int] | None

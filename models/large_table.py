@@ -32,6 +32,7 @@ _NAMES = (
     ("convnext_tiny", 32, 27_827_818, ""),
 )
 
+_WITHOUT_BATCH_NORM = ("alexnet", "vgg11", "vgg16", "squeezenet1_1", "convnext_tiny")
 _STOCHASTIC = ("efficientnet_b0", "convnext_tiny")  # published with 0.2 and 0.1
 
 
@@ -46,6 +47,7 @@ def _known(name: str, side: int, parameters: int, dropout: str) -> Architecture:
         settings={"stochastic_depth": share(0.0)} if name in _STOCHASTIC else {},
         fixed={"name": name, "dropout_keyword": keyword if dropout else None},
         dropout=dropout,
+        batch_norm=name not in _WITHOUT_BATCH_NORM,
     )
 
 

@@ -141,6 +141,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             settings={**_DEEP, "shortcut": choice("projection", "padding", "none")},
             fixed={"widths": [64, 128, 256, 512], "blocks": 2},
             conflict=_without_shortcut,
+            batch_norm=True,
         ),
         Architecture(
             "resnet20",
@@ -150,6 +151,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             settings={**_DEEP, "shortcut": choice("padding", "projection", "none")},
             fixed={"widths": [16, 32, 64], "blocks": 3},
             conflict=_without_shortcut,
+            batch_norm=True,
         ),
         Architecture(
             "resnet56",
@@ -159,6 +161,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             settings={**_DEEP, "shortcut": choice("padding", "projection", "none")},
             fixed={"widths": [16, 32, 64], "blocks": 9},
             conflict=_without_shortcut,
+            batch_norm=True,
         ),
         Architecture(
             "preact_resnet18",
@@ -166,6 +169,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             "ResNet-18 with activations before convolutions (He et al., 2016)",
             _by_mean(64, 11_172_170),
             settings=_DEEP,
+            batch_norm=True,
         ),
         Architecture(
             "se_resnet18",
@@ -175,6 +179,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             settings={**_DEEP, "reduction": whole(16)},
             fixed={"widths": [64, 128, 256, 512], "blocks": 2, "shortcut": "projection"},
             conflict=_something_left,
+            batch_norm=True,
         ),
         Architecture(
             "wide_resnet",
@@ -184,6 +189,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             settings={**_DEEP, "depth": whole(28, 10), "width": whole(10)},
             dropout="between the two convolutions of each block",
             conflict=_six_a_step,
+            batch_norm=True,
         ),
         Architecture(
             "resnext29",
@@ -191,6 +197,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             "ResNeXt-29, cardinality x base_width d (Xie et al., 2017)",
             _by_mean(64, 4_775_754),
             settings={**_DEEP, "cardinality": whole(32), "base_width": whole(4)},
+            batch_norm=True,
         ),
         Architecture(
             "densenet_bc",
@@ -200,6 +207,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             settings={"depth": whole(100, 10), "growth": whole(12)},
             dropout="after every dense layer",
             conflict=_six_a_step,
+            batch_norm=True,
         ),
         Architecture(
             "squeezenet",

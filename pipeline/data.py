@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .base.data_sets import held_out, root_of
+from .base.errors import UserError
 from .base.splits import Part, Split, shuffled
 from .base.store import Place, write_npz
 from .sources.published import LOADERS
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 def run(place: Place, config: Config) -> None:
     """Load the configured data set, split it, and write artifacts/data.npz."""
     source = load_source(config.data.name, config.data.root)
+    for part in ("test", "validation"):
+        if getattr(source, part) is not None and getattr(config.data, part):
+            print(f"data.{part}: not read, as {config.data.name} has that split of its own")
     splits = split(
         source,
         seed=config.data.seed,
@@ -44,7 +48,7 @@ def load_source(name: str, root: str | None) -> Source:
 
 
 def split(
-    source: Source, *, seed: int, validation: float, test: float, samples: int | None
+    source: Source, *, seed: int, validation: float, test: float | None, samples: int | None
 ) -> dict[Part, Split]:
     """Cut a source into train, validation and test, the same for the same seed on any machine.
 
@@ -52,11 +56,19 @@ def split(
     `validation` of what remains, if it brings none; both keep the shares of the classes.
     `samples` keeps that many of the training images: the first in a keyed order, so that the
     smaller set is always within the larger.
+
+    Raises:
+        UserError: `test` is None, and the data set has no test part.
     """
     numbers = np.arange(len(source.train[1]))
     parts: dict[Part, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
     if source.test is not None:
         parts["test"] = (*source.test, np.arange(len(source.test[1])))
+    elif test is None:
+        raise UserError(
+            "data.test: these images have no test split of their own; say which share of them is "
+            "held out, such as 0.2"
+        )
     else:
         numbers, held = _hold_out(numbers, source.train[1], test, seed, purpose=1)
         parts["test"] = _rows(source.train, held)

@@ -76,9 +76,10 @@ def _train(
     keys = f"networks.{network}"
     train = first_of(train, recipe.samples, keys)
     model, settings = new_network(recipe, train, keys)
+    images = Images(train, device)
     fitted = fit(
         model,
-        train,
+        images,
         validation,
         recipe,
         device=device,
@@ -103,7 +104,7 @@ def _train(
                 "history": fitted.history,
                 "selected_epoch": fitted.selected_epoch,
                 "clean_acc_validation": chosen["validation_acc"],
-                "clean_acc_train": accuracy(model, Images(train, device)),
+                "clean_acc_train": accuracy(model, images),
                 "n_train": len(train.y),
                 "robust_acc_validation": fitted.robustness,
                 "parameters": parameters(model),

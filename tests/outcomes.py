@@ -145,7 +145,7 @@ class Outcomes:
 
     def memorized(self, config: Config, place: Place) -> Any:
         memorize.run(place, config, "plain")
-        return read_json(place.memorize("plain"))
+        return read_json(place.memorize("plain"))["runs"]
 
     def metrics(self, config: Config, place: Place) -> Any:
         grid = config.model_dump(exclude={"headline"})

@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.base import store
 from pipeline.base.store import Place
+from pipeline.training import overfitting
 
 CLASSES = [str(digit) for digit in range(10)]
 SHAPE = (1, 8, 8)
@@ -404,9 +405,7 @@ def _write_training(place: Place, network: str, clean: float) -> None:
         "device": DEVICE,
         "versions": VERSIONS,
         "robust_acc_validation": (
-            {"best": 0.5, "best_epoch": 10, "last": 0.5, "images": 200, "collapse": None}
-            if network == "adversarial"
-            else None
+            overfitting.robustness(history, 200) if network == "adversarial" else None
         ),
         "clean_acc_validation": clean,
         "recipe": recipe,

@@ -219,6 +219,14 @@ def test_the_share_of_mixup_is_that_of_a_beta_distribution() -> None:
     torch.testing.assert_close(numbers.quantile(shares), theirs.quantile(shares), atol=0.02, rtol=0)
 
 
+def test_mixup_draws_follow_from_the_seed_alone() -> None:
+    first, again, other = (
+        draw(Ranges(mixup=0.4), 50, torch.Generator(), seed)[:, COLUMN["mixup"]]
+        for seed in (3, 3, 4)
+    )
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
 def test_further_draws_leave_the_first_as_they_were() -> None:
     plain = draw(LIGHT, 5, torch.Generator().manual_seed(4), seed=0)
     more = draw(EVERYTHING, 5, torch.Generator().manual_seed(4), seed=0)

@@ -71,6 +71,8 @@ WRONG = [
     (memorizer(corruptions=["labels", "labels"]), ["corruptions: each", "labels twice"]),
     (memorizer(corruptions="labels"), ["memorize.networks.heart.corruptions", "list of names"]),
     (put("data", "samples")(1294), ["data.samples", "1293 training images"]),
+    (put("data", "root")("images"), ["data.root", "scikit-learn", "write null"]),
+    (put("data", "test")(None), ["data.test", "digits has no test split", "such as 0.2"]),
     (
         put("memorize", "corruptions", "images")([{"kind": "shuffled_pixels", "fraction": 0.5}]),
         ["memorize.corruptions.images.0.fraction", "only labels"],
@@ -174,6 +176,22 @@ def test_the_shipped_files_are_well(check) -> None:
     assert check(lambda params: None) == (0, "")
     for path in sorted((ROOT / "experiments").glob("*/params.yaml")):
         assert main(["check-config", "--params", str(path)]) == 0
+
+
+def test_a_share_held_out_of_a_data_set_with_a_test_split_is_warned_of(check) -> None:
+    """Beside it what is known of the split is checked all the same."""
+
+    def edit(params: dict[str, Any], test: float | None, samples: int | None) -> None:
+        params["data"] |= {"name": "mnist", "test": test, "samples": samples}
+        for suite in params["suites"].values():
+            suite.pop("levels", None)
+
+    assert check(lambda params: edit(params, None, 54000)) == (0, "")
+    code, message = check(lambda params: edit(params, 0.2, 54000))
+    assert code == 0 and "data.test: mnist has a test split of its own; write null" in message
+    for test in (None, 0.2):
+        code, message = check(lambda params, test=test: edit(params, test, 54001))
+        assert code == 2 and "mnist has 54000 training images" in message
 
 
 def test_levels_and_draws_that_fit_are_taken(check) -> None:

@@ -73,11 +73,31 @@ CONTRADICTIONS = [
     (_against(method="trades", steps=7), ["networks.own.adversarial.beta: missing", "6.0"]),
     (_against(method="trade", steps=7), ["networks.own.adversarial.method", "'trades'"]),
     (
+        memorizer(adversarial={"norm": "linf", "eps": 0.1, "method": "fgsm", "guard": "tell"}),
+        ["memorize.networks.heart.adversarial.guard", "none are judged here; leave it out"],
+    ),
+    (
         lambda params: (
             _against(method="trades", steps=7, beta=6)(params),
             params["networks"]["own"].update(loss="hinge"),
         ),
         ["networks.own.adversarial.method", "hinge"],
+    ),
+    (
+        _network(architecture="preact_resnet18", batch_size=1),
+        ["networks.own.batch_size: 1 leaves one of 1293 images alone", "batch norm"],
+    ),
+    (
+        _network(architecture="resnet18", batch_size=2),
+        ["networks.own.batch_size: 2 leaves one of 1293"],
+    ),
+    (
+        _network(architecture="cnn", batch_size=2, samples=81),
+        ["networks.own.batch_size: 2 leaves one of 81 images"],
+    ),
+    (
+        memorizer(architecture="cnn", batch_size=1),
+        ["memorize.networks.heart.batch_size: 1 leaves one of 1293"],
     ),
     (put("recipe", "optimizer")("adam"), ["recipe.momentum: no network", "recipe.nesterov"]),
     (put("recipe", "optimizer")("adm"), ["recipe.optimizer", "'adamw'"]),
@@ -101,8 +121,15 @@ def test_what_a_network_inherits_and_cannot_use_is_no_error(check) -> None:
     assert check(_network(schedule="inverse", lr_decay=0.5, warm_up=0.1)) == (0, "")
     stop = {"patience": 2, "select": "best", "schedule": "constant"}
     assert check(_network(**stop)) == (0, "")
-    own = {"scheme": "none", "crop": 2, "mixup": 0.2}
+    own = {"scheme": "none", "crop": 2, "mixup": 0.2, "rotation": 45}
     assert check(_network(augmentation=own)) == (0, "")
+    assert check(_network(architecture="resnet18", batch_size=2, samples=80)) == (0, "")
+    assert check(_network(architecture="resnet18", batch_size=3)) == (0, "")
+    without = {"architecture": "cnn", "settings": {"batch_norm": False}, "batch_size": 1}
+    assert check(_network(**without)) == (0, "")
+    fgsm = {"norm": "linf", "eps": 0.1, "method": "fgsm"}
+    assert check(memorizer(adversarial=fgsm)) == (0, "")
+    assert check(put("recipe", "adversarial")(fgsm | {"guard": "stop"})) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -110,6 +137,10 @@ def test_what_a_network_inherits_and_cannot_use_is_no_error(check) -> None:
     [
         ({"augmentation": "light", "flip": True}, ["networks.own.flip", "digits"]),
         ({"patience": 3, "select": "best"}, ["networks.own.patience", "one_cycle"]),
+        (
+            {"augmentation": {"scheme": "light", "rotation": 46}},
+            ["networks.own.augmentation.rotation", "a 6 becomes a 9", "46"],
+        ),
     ],
 )
 def test_what_is_doubtful_is_said_and_done(check, own, told) -> None:

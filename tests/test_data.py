@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_sets import PARTS, cut, run
 from pipeline.base.errors import UserError
@@ -66,6 +67,24 @@ def test_a_test_part_of_its_own_is_kept_and_numbered_by_itself() -> None:
     assert parts["test"].index.tolist() == list(range(7))
     assert len(parts["validation"].y) == 10 and len(parts["train"].y) == 40
     assert np.bincount(parts["validation"].y).tolist() == [5, 5]
+
+
+def test_a_share_that_is_needed_is_asked_for_and_one_that_is_not_read_is_told(
+    digits: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match=r"data\.test: .*no test split of their own.*such as 0\.2"):
+        cut(digits, test=None)
+    run(Place(tmp_path), "digits")
+    assert "not read" not in capsys.readouterr().out
+    for number in range(4):
+        path = tmp_path / "images" / ("train", "test")[number % 2] / "ab"[number // 2] / "0.png"
+        path.parent.mkdir(parents=True)
+        Image.new("L", (8, 8), 40 * number).save(path)
+    run(Place(tmp_path), "folder", tmp_path / "images", test=None)
+    assert "not read" not in capsys.readouterr().out
+    run(Place(tmp_path), "folder", tmp_path / "images")
+    told = "data.test: not read, as folder has that split of its own"
+    assert told in capsys.readouterr().out
 
 
 def test_the_file_is_the_same_bytes_each_time(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from pipeline.base.device import choose_device
 from pipeline.base.errors import UserError
+from pipeline.base.generators import generator_states, own_generators, set_generator_states
 
 
 @pytest.mark.parametrize(("cuda", "chosen"), [(True, "cuda"), (False, "cpu")])
@@ -36,3 +37,25 @@ def test_a_device_that_cannot_be_had_is_told(
         choose_device()
     monkeypatch.setenv("EPSBALL_DEVICE", "cpu")
     assert choose_device().type == "cpu"
+
+
+def test_a_seed_governs_the_gpu_that_is_named_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = torch.Generator().manual_seed(1), torch.Generator().manual_seed(2)
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "default_generators", gpus)
+    everywhere = (torch.default_generator, *gpus)
+    before = [generator.get_state() for generator in everywhere]
+    for name, number in (("cuda:1", 1), ("cuda:0", 0), ("cuda", 0)):
+        device = torch.device(name)
+        with own_generators(device, 5):
+            seeds = [generator.initial_seed() for generator in gpus]
+            assert seeds == [5 if number == each else each + 1 for each in (0, 1)]
+            drawn = torch.rand(3, generator=gpus[number])
+            states = generator_states(device)
+            after = torch.rand(3, generator=gpus[number])
+            set_generator_states(device, states)
+            assert torch.equal(torch.rand(3, generator=gpus[number]), after)
+            assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(5)))
+        for generator, state in zip(everywhere, before, strict=True):
+            assert torch.equal(generator.get_state(), state)

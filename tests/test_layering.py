@@ -24,7 +24,8 @@ CHECKED_ONLY = {
     f"pipeline/base/{name}.py": ("attacks/registry.py", "models/__init__.py")
     for name in (
         "config/recipe", "config/sections", "config/types",
-        "consistency/architectures", "consistency/budgets", "consistency/suites",
+        "consistency/architectures", "consistency/batches", "consistency/budgets",
+        "consistency/suites",
     )
 }  # fmt: skip
 

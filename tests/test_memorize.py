@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.base.config import Corruption
 from pipeline.base.errors import UserError
@@ -17,6 +18,9 @@ from pipeline.base.splits import Split, first_of
 from pipeline.base.store import Place, write_npz
 from pipeline.corruptions import corrupt, corrupt_images, describe_corruption, random_labels
 from pipeline.memorize import memorize, run
+from pipeline.training.execution import Execution
+from pipeline.training.images import Images
+from pipeline.training.step import Step
 from training import CPU, made_up, recipe
 
 BIG = made_up(2000, classes=4)
@@ -129,6 +133,32 @@ def test_random_labels_are_fitted_and_teach_nothing() -> None:
     assert drawn["test_acc"] < 0.7 and (drawn["n_train"], drawn["n_test"]) == (120, 90)
 
 
+def test_labels_that_change_while_they_are_trained_on_are_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also on a device of its own memory, where the images are a copy: here they are made one."""
+    made, take = Images.__init__, Step.take
+    copies: list[Images] = []
+
+    def copied(self: Images, split: Split, device: torch.device) -> None:
+        made(self, split, device)
+        self.x, self.y = self.x.clone(), self.y.clone()
+        copies.append(self)
+
+    def redrawn(self: Step, *given: Any) -> Any:
+        self.images.y.copy_(self.images.y.roll(1))
+        return take(self, *given)
+
+    monkeypatch.setattr(Images, "__init__", copied)
+    asked = recipe(**ADAM | {"epochs": 1})
+    found = memorize("net", asked, TRAIN, TEST, kind("labels"), CPU)
+    assert found["labels_seen"] == [found["label_hash"]]
+    assert [len(images) for images in copies] == [120, 90]
+    monkeypatch.setattr(Step, "take", redrawn)
+    found = memorize("net", asked, TRAIN, TEST, kind("labels"), CPU)
+    assert len(found["labels_seen"]) == 2 and found["label_hash"] in found["labels_seen"]
+
+
 def test_test_images_get_the_corruption_of_the_training_images() -> None:
     # The class is told by place alone: where the places are moved alike, it can be learned.
     found = {
@@ -151,6 +181,27 @@ def test_all_epochs_where_that_is_asked() -> None:
         "net", recipe(**changes), TRAIN, TEST, kind("labels", 0.0), CPU, until_fitted=False
     )
     assert found["fitted_epoch"] < len(found["history"]) == 12
+
+
+def test_that_all_is_fitted_is_confirmed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a GPU takes the accuracy of each epoch in bfloat16: here the CPU does so."""
+    in_bfloat16 = Execution(torch.bfloat16, torch.channels_last)
+    monkeypatch.setattr(Execution, "on", classmethod(lambda cls, device, compiled: in_bfloat16))
+    taken: list[torch.dtype] = []
+
+    def watched(module: Any, given: Any, result: torch.Tensor) -> None:
+        if not module.training and isinstance(module, torch.nn.Conv2d) and len(result) == 120:
+            taken.append(result.dtype)
+
+    hook = torch.nn.modules.module.register_module_forward_hook(watched)
+    try:
+        found = memorize("net", recipe(**ADAM), TRAIN, TEST, kind("labels", 0.0), CPU)
+    finally:
+        hook.remove()
+    epochs = len(found["history"])
+    assert found["fitted_epoch"] == epochs < 80
+    assert taken[: 2 * epochs] == [torch.bfloat16] * 2 * epochs  # two convolutions
+    assert taken[2 * epochs :] == [torch.float32] * 2
 
 
 GROUP = [kind("labels", 0.0), kind("gaussian"), kind("random_pixels")]

@@ -67,6 +67,8 @@ def test_forward_and_backward(case: tuple[str, dict[str, Any], Shape, int]) -> N
         model = build(name, shape=shape, classes=10, dropout=dropout, **settings)
         x, y = torch.rand(2, *shape, requires_grad=True), torch.tensor([0, 1])
     assert sum(p.numel() for p in model.parameters()) == count
+    known = ARCHITECTURES[name].has_batch_norm(settings)
+    assert known == any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules())
 
     logits = model(x)
     assert logits.shape == (2, 10)

@@ -80,7 +80,7 @@ def test_ids_in_the_page_are_unique_and_references_resolve(made: Place) -> None:
 def test_markdown_shows_figures_that_exist(made: Place) -> None:
     text = (made.reports / "report.md").read_text()
     figures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
-    assert len(figures) == 17
+    assert len(figures) == 18
     assert all((made.reports / figure).read_bytes().startswith(b"<?xml") for figure in figures)
 
 

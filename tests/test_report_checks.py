@@ -23,12 +23,14 @@ from networks import digits
 from pipeline.base import store
 from pipeline.report import (
     checks,
+    epochs,
     loading,
     measures,
     results,
 )
 from pipeline.report.memorization import from_chance
 from pipeline.report.results import Cell, Results
+from pipeline.training.overfitting import robustness
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +166,41 @@ def test_adversarial_training_that_collapsed_or_overfitted_is_told(made: Results
     for kept, status in ((7, "WARN"), (8, "FAIL"), (10, "FAIL")):
         check = check_of(changed(kept, collapse=collapse), "mislead its own attack")
         assert check.status == status
-    # 2 standard errors of 50 % of 200 images are 7.1 points; each epoch gains 5
-    for kept, status in ((10, "PASS"), (9, "PASS"), (8, "WARN")):
-        assert check_of(changed(kept), "better epoch").status == status
+
+
+@pytest.mark.parametrize(("select", "kept"), [("best", 2), ("last", 3)])
+def test_robust_overfitting_is_told_whichever_epoch_is_kept(
+    made: Results, select: str, kept: int
+) -> None:
+    def overfitted(last: float) -> Results:
+        history = [
+            row | {"validation_robust_acc": accuracy}
+            for row, accuracy in zip(
+                made.training["adversarial"]["history"], (0.3, 0.55, last), strict=False
+            )
+        ]
+        return with_training(
+            with_recipe(made, "adversarial", select=select),
+            "adversarial",
+            history=history,
+            selected_epoch=kept,
+            robust_acc_validation=robustness(history, 200),
+        )
+
+    check = check_of(overfitted(0.4), "robustness fall again")
+    ends = "best 55.0 % (epoch 2), last 40.0 % (epoch 3)"
+    assert (check.status, check.told) == ("WARN", f"{ends}, kept epoch {kept}; 200 images")
+    chart = epochs.robustness(overfitted(0.4))
+    assert chart is not None and f"{ends} for adversarial" in chart.takeaway
+    assert chart.tips["series:line0:line"][2] == "adversarial, epoch 3: 40.0 %"
+    # 2 standard errors of 55 % of 200 images are 7.04 points.
+    for last, status in ((0.475, "WARN"), (0.48, "PASS")):
+        assert check_of(overfitted(last), "robustness fall again").status == status
+
+
+def test_a_network_that_was_not_trained_to_resist_has_no_curve_under_attack(made: Results) -> None:
+    alone = replace(made, training={"plain": made.training["plain"]})
+    assert epochs.robustness(alone) is None
 
 
 def test_a_copy_that_breaks_where_the_network_stands_warns(made: Results) -> None:

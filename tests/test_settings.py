@@ -20,7 +20,7 @@ a run measures of itself (seconds, rates) is left out.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,7 +29,7 @@ from pydantic import BaseModel
 
 from outcomes import Outcomes, changed, small
 from pipeline import attack
-from pipeline.base.config import Config, ConfigError
+from pipeline.base.config import Config, ConfigError, Recipe
 
 TESTS = Path(__file__).parent
 
@@ -63,9 +63,12 @@ Line = Changes | Refused | Elsewhere
 
 PGD = {"recipe.adversarial": {"norm": "linf", "eps": 0.1, "steps": 2}}
 TRADES = {"recipe.adversarial": {**PGD["recipe.adversarial"], "method": "trades", "beta": 6.0}}
+FGSM = {"recipe.adversarial": {"norm": "linf", "eps": 0.1, "method": "fgsm"}}
+LAST = "the last epoch is always kept"
 
 TABLE: dict[str, Line] = {
-    "data.name": Changes("split", "folder", {"data.root": "one"}),
+    # Each has its folder, and digits refuse one: no name changes alone.
+    "data.name": Elsewhere("test_image_folder.py", "test_a_folder_of_grey_images"),
     "data.root": Changes("split", "two", {"data.name": "folder", "data.root": "one"}),
     "data.validation": Changes("split", 0.2),
     "data.test": Changes("split", 0.3),
@@ -150,7 +153,6 @@ TABLE: dict[str, Line] = {
     "noise.draws": Changes("noise", 3),
     "noise.eps": Changes("noise", {"linf": [0.7], "l2": [2.0]}),
     "memorize.networks": Changes("metrics", {"plain": {}, "other": {"lr": 0.01}}),
-    "memorize.recipe": Changes("memorized", {"lr": 0.01}),
     "memorize.seed": Changes("memorized", 1),
     "memorize.until_fitted": Changes(
         "memorized",
@@ -177,6 +179,28 @@ TABLE: dict[str, Line] = {
 }
 
 
+def _memorizing(line: Line) -> Line:
+    """The same of a key of `memorize.recipe`."""
+    if isinstance(line, Elsewhere):
+        return line
+    beside = {f"memorize.{key}": value for key, value in line.beside.items()}
+    if isinstance(line, Refused):
+        return replace(line, beside=beside)
+    return replace(line, outcome="memorized", beside=beside)
+
+
+TABLE |= {
+    f"memorize.{key}": _memorizing(line) for key, line in TABLE.items() if key.startswith("recipe.")
+} | {
+    "memorize.recipe.select": Refused("best", LAST),
+    "memorize.recipe.patience": Refused(3, LAST),
+    "memorize.recipe.seeds": Refused([1], "every run has memorize.seed"),
+    "memorize.recipe.adversarial.guard": Refused(
+        "stop", "none are judged", {f"memorize.{key}": value for key, value in FGSM.items()}
+    ),
+}
+
+
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcomes]:
     with pytest.MonkeyPatch.context() as patch:
@@ -190,6 +214,8 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, schema in model.model_fields.items():
         inner, named = _inside(schema.annotation)
         key = f"{prefix}{name}"
+        if key == "memorize.recipe":
+            inner = Recipe  # it keeps what was written, which is as much of a recipe as one likes
         if inner is None:
             yield key
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from attacks.threat import ThreatModel
 from pipeline import train as stage
@@ -21,6 +23,7 @@ from pipeline.data import load_source, split
 from pipeline.training.checkpoint import Checkpoint, training_key
 from pipeline.training.fit import Fitted, fit
 from pipeline.training.images import Images, accuracy
+from pipeline.training.modes import attacked
 from pipeline.training.optimizer import optimizer_for
 from pipeline.training.perturb import perturb
 from training import CPU, made_up, recipe
@@ -203,6 +206,46 @@ def test_an_attack_that_fails_leaves_the_network_as_it_was() -> None:
     assert model.training and model.weight.requires_grad and not model.bias.requires_grad
 
 
+def test_after_an_attack_every_part_is_in_the_mode_that_it_was_in() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Dropout(), torch.nn.BatchNorm1d(3))
+    model[1].eval()
+    with attacked(model):
+        assert not any(module.training for module in model.modules())
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+
+
+def test_what_training_reads_back_grows_with_neither_steps_nor_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A GPU waits at each read."""
+    monkeypatch.setattr("pipeline.training.fit.SECONDS_BETWEEN_LOOKS", 0.0)  # at each step
+
+    class Reads(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            self.count += func is torch.ops.aten._local_scalar_dense.default
+            return func(*args, **kwargs or {})
+
+    def reads(**changes: Any) -> int:
+        with Reads() as seen:
+            trained(epochs=1, optimizer="adam", nesterov=False, **changes)
+        return seen.count
+
+    few, many = reads(batch_size=75), reads(batch_size=15)
+    # A look at one step reads the loss for the check and for the display, and the weights.
+    assert few == reads(batch_size=75, architecture="cnn") and (many - few) / 8 <= 3
+    monkeypatch.setattr("pipeline.training.fit.SECONDS_BETWEEN_LOOKS", math.inf)
+    assert reads(batch_size=75) == reads(batch_size=15) <= 6
+
+
+def test_a_weight_that_is_not_finite_is_divergence_though_the_loss_is() -> None:
+    with pytest.raises(UserError, match=r"diverged in epoch 1: a weight is not finite"):
+        trained(epochs=1, lr=1e39, schedule="constant", batch_size=150)
+
+
 def test_the_training_threat_rises_over_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     met: list[float] = []
 
@@ -234,6 +277,15 @@ def test_weight_decay_is_for_weights_alone(name: str) -> None:
     }
     for parameter in model.parameters():
         assert decay[id(parameter)] == (0.01 if parameter.ndim > 1 else 0.0)
+
+
+def test_a_batch_of_one_image_is_not_left_to_batch_norm() -> None:
+    """150 images: what a folder holds is known no sooner than here."""
+    with pytest.raises(UserError, match=r"networks.test.batch_size: 1 leaves one of 150 images"):
+        trained(architecture="cnn", batch_size=1)
+    few = {"architecture": "cnn", "epochs": 1, "lr": 0.001}
+    trained(**few, batch_size=2)
+    trained(**few, batch_size=1, settings={"batch_norm": False})
 
 
 def test_normalization_comes_from_the_training_images() -> None:

@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 
 @contextmanager
 def own_generators(device: torch.device, seed: int) -> Iterator[None]:
     """Seed the global generators of the CPU and of `device`, and put them back afterwards."""
     before = generator_states(device)
-    torch.default_generator.manual_seed(seed)
-    if device.type != "cpu":
-        torch.get_device_module(device).manual_seed(seed)
+    for generator in _generators(device):
+        generator.manual_seed(seed)
     try:
         yield
     finally:
@@ -24,13 +23,18 @@ def own_generators(device: torch.device, seed: int) -> Iterator[None]:
 
 def generator_states(device: torch.device) -> list[Tensor]:
     """The states of the CPU's and, if it is another, the device's global generator."""
-    states = [torch.get_rng_state()]
-    if device.type != "cpu":
-        states.append(torch.get_device_module(device).get_rng_state())
-    return states
+    return [generator.get_state() for generator in _generators(device)]
 
 
 def set_generator_states(device: torch.device, states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if device.type != "cpu":
-        torch.get_device_module(device).set_rng_state(states[1])
+    for generator, state in zip(_generators(device), states, strict=True):
+        generator.set_state(state)
+
+
+def _generators(device: torch.device) -> list[Generator]:
+    """By the device's own index: torch.cuda.manual_seed and the like mean the current device."""
+    if device.type == "cpu":
+        return [torch.default_generator]
+    torch.cuda.init()  # before it the list of generators is empty
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return [torch.default_generator, torch.cuda.default_generators[index]]

@@ -52,3 +52,21 @@ def training(results: Results) -> Chart | None:
             for network, info in results.trained.items()
         },
     )
+
+
+def robustness(results: Results) -> Chart | None:
+    """Validation accuracy under attack by epoch; None where nothing was trained to resist."""
+    if not results.trained_to_resist:
+        return None
+    return by_epoch(
+        "training-robust",
+        "Validation accuracy under attack by epoch",
+        "Accuracy after each epoch on at most 500 validation images, under the attack that the "
+        "network is trained against (trained against one step: under PGD of ten). Robust "
+        "overfitting is what is lost between the best and the last epoch.",
+        sentences.robustness(results),
+        {
+            network: [epoch["validation_robust_acc"] for epoch in info["history"]]
+            for network, info in results.trained_to_resist.items()
+        },
+    )

@@ -39,8 +39,8 @@ def checks(results: Results) -> list[Check]:
         ),
         Check(
             "Are random labels drawn once, and alike for every network?",
-            "hashes of the training labels after each epoch, and those of other networks with the "
-            "same images and share; FAIL if there are two",
+            "hashes of the labels trained on, before and after training, and those of other "
+            "networks with the same images and share; FAIL if there are two",
             _each(drawn, lambda run: _once(run, drawn)),
         ),
         Check(

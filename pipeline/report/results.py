@@ -126,6 +126,11 @@ class Results:
         return {name: info for name, info in self.training.items() if "own" not in info}
 
     @property
+    def trained_to_resist(self) -> dict[str, dict[str, Any]]:
+        """Of these, the ones that were watched under attack: trained adversarially."""
+        return {k: info for k, info in self.trained.items() if info.get("robust_acc_validation")}
+
+    @property
     def without_gradients(self) -> list[str]:
         """Networks that were attacked by random search alone."""
         weak = {cell.network for cell in self.cells.values() if not cell.run.get("gradients", True)}

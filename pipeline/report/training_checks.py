@@ -8,7 +8,7 @@ from typing import Any
 from attacks.diagnosis.flags import FAIL, PASS, WARN, Sign
 
 from ..base.history import chosen_by
-from . import wording
+from . import sentences
 from .check import Check, Finding
 from .results import Results
 
@@ -23,9 +23,7 @@ LEAKED = Sign(
 def checks(results: Results) -> list[Check]:
     """Of every network that was trained here."""
     leaked = LEAKED.judge(results.data.leaked, results.data.sizes["test"])
-    robust = {
-        name: info for name, info in results.trained.items() if info.get("robust_acc_validation")
-    }
+    robust = results.trained_to_resist
     return [
         Check(
             LEAKED.question,
@@ -46,9 +44,10 @@ def checks(results: Results) -> list[Check]:
             [Finding(name, *_collapsed(info)) for name, info in robust.items()],
         ),
         Check(
-            "Was a better epoch under attack thrown away?",
-            "best accuracy under attack of all epochs minus that of the epoch kept, on validation "
-            "images; WARN above max(1 point, 2 images, 2 standard errors) (Rice et al. 2020)",
+            "Did robustness fall again before training ended?",
+            "best accuracy under attack of all epochs minus that of the last, on validation "
+            "images: robust overfitting (Rice et al. 2020); WARN above max(1 point, 2 images, "
+            "2 standard errors), whichever epoch was kept",
             [Finding(name, *_overfitted(info)) for name, info in robust.items()],
         ),
     ]
@@ -85,7 +84,6 @@ def _collapsed(info: dict[str, Any]) -> tuple[str, str]:
 def _overfitted(info: dict[str, Any]) -> tuple[str, str]:
     found = info["robust_acc_validation"]
     best, n = found["best"], found["images"]
-    lost = best - info["history"][info["selected_epoch"] - 1]["validation_robust_acc"]
     limit = max(0.01, 2 / n, 2 * math.sqrt(best * (1 - best) / n))
-    told = f"{wording.points(lost)} points of {wording.percent(best)}, {n} images"
-    return (WARN if lost > limit else PASS), told
+    told = f"{sentences.under_attack(info)}, kept epoch {info['selected_epoch']}; {n} images"
+    return (WARN if best - found["last"] > limit else PASS), told

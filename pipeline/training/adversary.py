@@ -66,9 +66,10 @@ class Adversary:
             )
             logits = model(x_adv).float()
             return self.clean(logits, target), logits
-        with attacked(model), torch.no_grad():
-            answers = model(x).float().softmax(1)
-        x_adv = perturb(model, x, answers, threat, self.steps, generator, loss=_divergence)
+        with attacked(model):
+            with torch.no_grad():
+                answers = model(x).float().softmax(1)
+            x_adv = perturb(model, x, answers, threat, self.steps, generator, loss=_divergence)
         clean, logits = model(x).float(), model(x_adv).float()
         away = _divergence(logits, clean.softmax(1)) / len(x)
         return self.clean(clean, target) + self.beta * away, logits
@@ -113,10 +114,10 @@ def robust_accuracy(
     rows = torch.linspace(0, len(images) - 1, count).round().long().to(device)
     generator = torch.Generator(device).manual_seed(0)
     model.eval()
-    right = 0
+    hits = []
     for chunk in rows.split(250):
         x, y = images.batch(chunk)
         x_adv = perturb(model, x, y, threat, steps, generator, size=size)
         with torch.inference_mode():
-            right += int((model(x_adv).argmax(1) == y).sum())
-    return right / count
+            hits.append(model(x_adv).argmax(1) == y)
+    return int(torch.cat(hits).sum()) / count

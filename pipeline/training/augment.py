@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate, one_hot, pad
@@ -34,10 +35,9 @@ def draw(ranges: Ranges | None, count: int, order: Generator, seed: int) -> Tens
     more = torch.rand(count, len(MORE), generator=torch.Generator().manual_seed(seed))
     draws = torch.cat([draws, more], dim=1)
     if ranges.mixup:
-        from scipy.special import betaincinv  # the inverse of Beta's distribution function
-
-        uniform = draws[:, COLUMN["mixup"]].double().numpy()
-        share = torch.from_numpy(betaincinv(ranges.mixup, ranges.mixup, uniform)).float()
+        # torch's Beta has no generator of its own to draw from.
+        beta = np.random.default_rng(seed).beta(ranges.mixup, ranges.mixup, count)
+        share = torch.from_numpy(beta).float()
         draws[:, COLUMN["mixup"]] = torch.maximum(share, 1 - share)
     return draws
 

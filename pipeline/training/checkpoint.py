@@ -37,8 +37,8 @@ def training_key(place: Place, recipe: Recipe, device: torch.device, *more: Any)
     # What is asked on a CPU and not done there changes no result.
     compiled = recipe.compile and device.type == "cuda"
     asked = recipe.model_dump(mode="json") | {"compile": compiled}
-    # torchvision brings architectures and the weights of ImageNet, numpy and scipy draws.
-    libraries = installed("torchvision", "numpy", "scipy")
+    # torchvision brings architectures and the weights of ImageNet, numpy draws.
+    libraries = installed("torchvision", "numpy")
     return fingerprint(asked, load_checksum(place), libraries, device.type, *more, *code)
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ..base.consistency.augmentation import augmentation_errors
+from ..base.consistency.batches import single
 from ..base.errors import UserError
 from ..base.generators import generator_states, own_generators, set_generator_states
 from ..base.history import Row
@@ -26,7 +27,7 @@ from .adversary import ROBUST_SAMPLES
 from .augment import draw
 from .checkpoint import Checkpoint
 from .images import Images, accuracy
-from .modes import training_mode
+from .modes import has_batch_norm, training_mode
 from .overfitting import robustness
 from .schedule import learning_rate, share_of_eps
 from .selection import Selection
@@ -57,7 +58,7 @@ class Fitted:
 
 def fit(
     model: nn.Module,
-    train: Split,
+    train: Split | Images,
     validation: Split | None,
     recipe: Recipe,
     *,
@@ -72,7 +73,8 @@ def fit(
 
     Args:
         model: from images in [0, 1] to logits.
-        train, validation: without validation the last epoch is selected.
+        train, validation: without validation the last epoch is selected. Who needs the training
+            images beside, gives them as they lie on the device, so that they do so once.
         recipe: see params.yaml.
         name: what the progress display and errors call it.
         keys: the section of params.yaml that an error points to.
@@ -88,11 +90,12 @@ def fit(
         validation_one_step_acc.
 
     Raises:
-        UserError: the loss or a weight became NaN or infinite, or the augmentation is not for
-            such images.
+        UserError: the loss or a weight became NaN or infinite, the augmentation is not for such
+            images, or a batch of one image is left to batch norm.
     """
     with own_generators(device, recipe.seed):
-        training = _Training(model, train, validation, recipe, device, keys, advice)
+        images = train if isinstance(train, Images) else Images(train, device)
+        training = _Training(model, images, validation, recipe, device, keys, advice)
         saved = checkpoint.load() if checkpoint else None
         if saved:
             training.restore(saved)
@@ -106,7 +109,7 @@ class _Training:
     def __init__(
         self,
         model: nn.Module,
-        train: Split,
+        train: Images,
         validation: Split | None,
         recipe: Recipe,
         device: torch.device,
@@ -115,16 +118,17 @@ class _Training:
     ) -> None:
         # A folder's images were not known when the configuration was checked.
         wrong = augmentation_errors(recipe.model_dump(), train.shape)
-        if told := [f"{keys}.augmentation.{part}: {reason}" for part, reason in wrong]:
+        told = [f"{keys}.augmentation.{part}: {reason}" for part, reason in wrong]
+        if has_batch_norm(model):
+            told += [f"{keys}.batch_size: {why}" for why in single(len(train), recipe.batch_size)]
+        if told:
             raise UserError("\n".join(told))
         self.model = model.to(device)
-        if device.type == "cuda":
-            model.to(memory_format=torch.channels_last)
         self.recipe, self.device, self.keys, self.advice = recipe, device, keys, advice
-        self.count = len(train.y)
-        # Batches of equal size: a remainder of one image would break batch norm.
+        self.count = len(train)
+        # Batches of equal size: a remainder would weigh more than the others.
         self.batches = math.ceil(self.count / recipe.batch_size)
-        self.step = Step(model, Images(train, device), len(train.classes), recipe, device)
+        self.step = Step(model, train, len(train.classes), recipe, device)
         self.judged = Images(validation, device) if validation else None
         self.order = torch.Generator().manual_seed(recipe.seed)
         self.history: list[Row] = []
@@ -203,7 +207,8 @@ class _Training:
         return {"epoch": epoch, "loss": mean, "train_acc": train_acc, "lr": lr}
 
     def require_finite(self, epoch: int, loss: float) -> None:
-        weights = all(bool(p.isfinite().all()) for p in self.model.parameters())
+        # Read together: a GPU waits at each read.
+        weights = bool(torch.stack([p.isfinite().all() for p in self.model.parameters()]).all())
         if math.isfinite(loss) and weights:
             return
         what = "a weight is not finite" if math.isfinite(loss) else f"the loss is {loss}"

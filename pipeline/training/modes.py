@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def training_mode(model: nn.Module) -> None:
@@ -20,6 +21,14 @@ def training_mode(model: nn.Module) -> None:
             module.eval()
 
 
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether any is trained: a frozen one keeps its statistics and compares no images."""
+    return any(
+        isinstance(module, _BatchNorm) and any(p.requires_grad for p in module.parameters())
+        for module in model.modules()
+    )
+
+
 @contextmanager
 def attacked(model: nn.Module) -> Iterator[None]:
     """In eval mode, its weights frozen: a compiled backward pass would compute theirs too.
@@ -27,9 +36,11 @@ def attacked(model: nn.Module) -> Iterator[None]:
     So batch norm does not learn the statistics of half-finished attacks, and dropout does not blur
     the gradient. Afterwards all is as before.
     """
-    was_training = model.training
+    # One pass, and no more of it: this stands at every step, where a GPU waits for it.
+    training = [module for module in model.modules() if module.training]
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    model.eval()
+    for module in training:
+        module.training = False
     for parameter in learned:
         parameter.requires_grad_(False)
     try:
@@ -37,5 +48,5 @@ def attacked(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in learned:
             parameter.requires_grad_()
-        if was_training:
-            training_mode(model)
+        for module in training:
+            module.training = True

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from .adversary import Adversary
 from .augment import augment, mix
+from .execution import Execution
 from .images import Images
 from .losses import loss_of
 from .optimizer import add_l1_penalty, optimizer_for, set_learning_rate
@@ -31,10 +31,8 @@ class Step:
     def __init__(
         self, model: nn.Module, images: Images, classes: int, recipe: Recipe, device: torch.device
     ) -> None:
-        self.on_gpu = device.type == "cuda"
-        # On a CPU compiling takes longer than it saves.
-        compiled = recipe.compile and self.on_gpu
-        self.network = cast(nn.Module, torch.compile(model)) if compiled else model
+        self.execution = Execution.on(device, compiled=recipe.compile)
+        self.network = self.execution.of(model)
         self.images, self.classes = images, classes
         self.flip, self.l1_penalty = recipe.flip, recipe.l1_penalty
         self.ranges = ranges_of(recipe.augmentation)
@@ -59,9 +57,8 @@ class Step:
         x, target = augment(x, draws, self.ranges, self.flip), y
         if self.ranges and self.ranges.mixup:
             x, target = mix(x, y, draws, self.classes)
-        if self.on_gpu:
-            x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cuda", torch.bfloat16) if self.on_gpu else nullcontext():
+        x = x.to(memory_format=self.execution.layout)
+        with self.execution.computing(x.device):
             if self.adversary:
                 loss, logits = self.adversary.loss(self.network, x, target, share, self.starts)
             else:

@@ -15,7 +15,7 @@ class Data(Strict):
     name: Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "folder"]
     root: str | None
     validation: Annotated[float, Field(gt=0, lt=0.9)]
-    test: Annotated[float, Field(gt=0, lt=0.9)]
+    test: Annotated[float, Field(gt=0, lt=0.9)] | None
     samples: Count | None
     seed: Seed
 

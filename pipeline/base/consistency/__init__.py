@@ -11,6 +11,7 @@ from ..raw import Raw
 from .architectures import architecture_errors
 from .budgets import training_errors
 from .counts import count_errors
+from .data import data_errors
 from .memorize import memorize_errors
 from .recipes import recipe_errors
 from .suites import headline_errors, suite_errors
@@ -20,6 +21,7 @@ def cross_errors(raw: Raw) -> list[str]:
     """One line for each contradiction between the parts of a raw params.yaml."""
     data_set = data_set_of(raw)
     return [
+        *data_errors(raw, data_set),
         *memorize_errors(raw),
         *architecture_errors(raw, data_set),
         *headline_errors(raw),

@@ -13,8 +13,10 @@ PARTS: dict[str, tuple[tuple[str, ...], Any]] = {
 """Each setting with its methods and an example."""
 
 
-def adversarial_errors(recipe: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(setting, what is wrong) of a raw recipe."""
+def adversarial_errors(
+    recipe: dict[str, Any], *, watched: bool = True
+) -> Iterator[tuple[str, str]]:
+    """(setting, what is wrong) of a raw recipe; `watched` on validation images, as a guard does."""
     asked = recipe.get("adversarial")
     if not isinstance(asked, dict):
         return
@@ -22,6 +24,8 @@ def adversarial_errors(recipe: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if method not in ("pgd", "fgsm", "trades"):
         return  # told by the schema
     for name, (methods, example) in PARTS.items():
+        if name == "guard" and not watched:
+            continue
         given = asked.get(name) is not None
         if given and method not in methods:
             yield name, f"{method} has none, only {' and '.join(methods)}; leave it out"

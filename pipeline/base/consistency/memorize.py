@@ -35,4 +35,9 @@ def memorize_errors(raw: Raw) -> list[str]:
             for key in ("select", "patience")
             if key in settings
         ]
+        if mapping(settings, "adversarial").get("guard") is not None:
+            errors.append(
+                f"{section}.adversarial.guard: it watches validation images, and none are judged "
+                "here; leave it out"
+            )
     return errors

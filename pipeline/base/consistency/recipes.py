@@ -16,6 +16,8 @@ from ..raw import Raw, mapping
 from ..recipes import Layers, merged, recipe_layers
 from .adversarial import adversarial_errors
 from .augmentation import augmentation_errors
+from .batches import batch_errors
+from .counts import training_images
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def recipe_errors(raw: Raw, data_set: DataSet | None) -> list[str]:
     """One line for each setting of a recipe that contradicts another, or that nothing reads."""
     if not isinstance(raw.get("recipe"), dict):
         return []
-    shape = data_set.shape if data_set else None
+    shape, there = data_set.shape if data_set else None, training_images(raw, data_set)
     recipe, shared = raw["recipe"], mapping(mapping(raw, "memorize"), "recipe")
     every = [layers for layers in recipe_layers(raw) if "networks." in layers[-1][0]]
     trained = [_Network(layers) for layers in every if len(layers) == 2]
@@ -100,8 +102,11 @@ def recipe_errors(raw: Raw, data_set: DataSet | None) -> list[str]:
         errors += _contradictions(network)
         for part, reason in augmentation_errors(network.recipe, shape):
             errors.append(f"{network.setter('augmentation')}.{part}: {reason}")
-        for part, reason in adversarial_errors(network.recipe):
+        watched = network in trained
+        for part, reason in adversarial_errors(network.recipe, watched=watched):
             errors.append(f"{network.setter('adversarial')}.{part}: {reason}")
+        for reason in batch_errors(network.recipe, there):
+            errors.append(f"{network.section}.batch_size: {reason}")
     return list(dict.fromkeys(errors))
 
 

@@ -8,16 +8,16 @@ from ..section import Findings, Section
 
 def section(findings: Findings) -> Section:
     results = findings.results
-    chart = epochs.training(results)
+    charts = [chart for chart in (epochs.training(results), epochs.robustness(results)) if chart]
     return Section(
         name="training",
-        short="Training" if chart else "Model",
-        question="How were the networks trained?" if chart else "Which model was judged?",
+        short="Training" if results.trained else "Model",
+        question="How were the networks trained?" if results.trained else "Which model was judged?",
         values={
-            "training": chart,
+            "charts": charts,
             "networks": provenance.networks(results),
             "recipes": provenance.recipes(results),
             "own": own.models(results),
         },
-        charts=[chart] if chart else [],
+        charts=charts,
     )
