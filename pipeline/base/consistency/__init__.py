@@ -14,6 +14,7 @@ from .counts import count_errors
 from .memorize import memorize_errors
 from .recipes import recipe_errors
 from .suites import headline_errors, suite_errors
+from .validation import validation_errors
 
 
 def cross_errors(raw: Raw) -> list[str]:
@@ -27,4 +28,5 @@ def cross_errors(raw: Raw) -> list[str]:
         *suite_errors(raw, data_set),
         *training_errors(raw, data_set),
         *recipe_errors(raw, data_set),
+        *validation_errors(raw),
     ]

@@ -13,13 +13,16 @@ def count_errors(raw: Raw, data_set: DataSet | None) -> list[str]:
     """One line for each `samples` that is more than there is."""
     data = mapping(raw, "data")
     shares = numbers([data.get("test"), data.get("validation")])
-    if data_set is None or len(shares) < 2 or not all(0 < share < 1 for share in shares):
+    if data_set is None or len(shares) < 2:
+        return []
+    held, validation = shares
+    if not (0 < held < 1 and 0 <= validation < 1):
         return []
     train, test = data_set.train, data_set.test
     if test is None:
-        test = held_out(train, shares[0])
+        test = held_out(train, held)
         train -= test
-    train -= held_out(train, shares[1])
+    train -= held_out(train, validation)
     errors = []
 
     def check(section: str, asked: Any, there: int, part: str) -> None:

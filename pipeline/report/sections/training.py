@@ -11,10 +11,13 @@ def section(findings: Findings) -> Section:
     chart = epochs.training(results)
     return Section(
         name="training",
-        short="Training" if chart else "Model",
-        question="How were the networks trained?" if chart else "Which model was judged?",
+        short="Training" if results.trained else "Model",
+        question=(
+            "How were the networks trained?" if results.trained else "Which model was judged?"
+        ),
         values={
             "training": chart,
+            "trained": bool(results.trained),
             "networks": provenance.networks(results),
             "recipes": provenance.recipes(results),
             "own": own.models(results),
