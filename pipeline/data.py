@@ -53,7 +53,8 @@ def split(
     """Cut a source into train, validation and test, the same for the same seed on any machine.
 
     A fraction `test` is held out of a data set without a test part, then a fraction
-    `validation` of what remains, if it brings none; both keep the shares of the classes.
+    `validation` of what remains, if it brings none (0: nothing); both keep the shares of the
+    classes.
     `samples` keeps that many of the training images: the first in a keyed order, so that the
     smaller set is always within the larger.
 

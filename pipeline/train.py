@@ -80,7 +80,7 @@ def _train(
     fitted = fit(
         model,
         images,
-        validation,
+        validation if len(validation.y) else None,
         recipe,
         device=device,
         name=name,
@@ -103,7 +103,7 @@ def _train(
                 "network": network,
                 "history": fitted.history,
                 "selected_epoch": fitted.selected_epoch,
-                "clean_acc_validation": chosen["validation_acc"],
+                "clean_acc_validation": chosen.get("validation_acc"),
                 "clean_acc_train": accuracy(model, images),
                 "n_train": len(train.y),
                 "robust_acc_validation": fitted.robustness,

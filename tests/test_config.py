@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edits import attacking, memorizer, put
+from edits import Edit, attacking, memorizer, put
 from pipeline.__main__ import main
 from pipeline.base.config import load
 
@@ -280,6 +280,32 @@ def test_the_sizes_that_are_checked_are_those_of_the_split() -> None:
         test = held_out(PUBLISHED["digits"].train, share)
         assert len(parts["test"].y) == test
         assert len(parts["validation"].y) == held_out(PUBLISHED["digits"].train - test, share)
+    parts = split(source, seed=0, validation=0, test=0.2, samples=None)
+    assert [len(parts[part].y) for part in ("train", "validation", "test")] == [1437, 0, 360]
+    assert parts["validation"].shape == (1, 8, 8)
+
+
+def test_without_validation_images_nothing_may_look_at_them(check) -> None:
+    def none_held_out(*path: str, value: object) -> Edit:
+        def edit(params: dict[str, Any]) -> None:
+            params["data"]["validation"] = 0
+            put(*path)(value)(params)
+
+        return edit
+
+    assert check(put("data", "validation")(0)) == (0, "")
+    fgsm = {"method": "fgsm", "norm": "linf", "eps": 0.1, "guard": "tell"}
+    for edit, key in (
+        (none_held_out("networks", "plain", "select", value="best"), "networks.plain.select"),
+        (none_held_out("recipe", "select", value="best"), "recipe.select"),
+        (none_held_out("networks", "own", value={"adversarial": fgsm}), "own.adversarial.guard"),
+    ):
+        code, told = check(edit)
+        assert code == 2 and told.count("\n") == 1
+        assert f"{key}: looks at validation images" in told and "such as 0.1" in told
+    assert check(none_held_out("recipe", "samples", value=1437)) == (0, "")
+    assert "1437 training" in check(none_held_out("recipe", "samples", value=1438))[1]
+    assert check(put("data", "validation")(-0.1))[0] == 2
 
 
 def test_all_errors_are_told_at_once(check) -> None:

@@ -166,6 +166,32 @@ def test_widths_that_fit_are_told_as_from_one_on_only_if_no_larger_one_does_not(
         assert told in chart.takeaway, epochs
 
 
+def test_what_was_fitted_is_arranged_by_network_and_regularizer(findings: Findings) -> None:
+    def both(network: str, fitted: float, right: float, **changes: Any) -> list[dict[str, Any]]:
+        recipe = synthetic.PLAIN | changes
+        return [
+            random(network, 0.0, test_acc=right, recipe=recipe),
+            random(network, 1.0, train_acc=fitted, recipe=recipe),
+        ]
+
+    bare, deep = both("bare", 1.0, 0.9), {"architecture": "cnn", "settings": {"batch_norm": False}}
+    runs = [
+        *bare,
+        *both("decayed", 0.95, 0.8, weight_decay=0.001),
+        *both("slower", 0.75, 0.7, weight_decay=0.001, lr=0.001),
+        *both("deep", 0.5, 0.6, **deep),
+        random("half", 0.5, recipe=synthetic.PLAIN | {"dropout": 0.5}),
+    ]
+    table = memorization.by_regularizer(replace(findings.results, memorize=runs))
+    assert table is not None
+    assert table.head == ["network", "no regularization", "weight decay 0.001"]
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["small_cnn", "100 % / 90.0 %", "95.0 % / 80.0 %; 75.0 % / 70.0 %"],
+        ["cnn, batch_norm false", "50.0 % / 60.0 %", "–"],
+    ]
+    assert memorization.by_regularizer(replace(findings.results, memorize=bare)) is None
+
+
 @pytest.mark.parametrize(
     ("recipe", "told"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,19 @@ import yaml
 
 import synthetic
 from pipeline.base.store import Place
-from pipeline.report import confusion, loading, measures, provenance, results, wording
+from pipeline.report import (
+    confusion,
+    loading,
+    measures,
+    provenance,
+    results,
+    templates,
+    training_checks,
+    wording,
+)
 from pipeline.report.results import Results
 from pipeline.report.section import Findings
-from pipeline.report.sections import agreement, comparison, literature, transfer
+from pipeline.report.sections import agreement, comparison, literature, training, transfer
 from pipeline.report.statistics import Estimate, compare
 
 NETWORKS = {"plain": (0.05, 5.0, 0.98), "adversarial": (0.21, 4.0, 0.97)}
@@ -71,6 +81,35 @@ def test_images_are_split_into_always_never_and_disputed(made: Results, tmp_path
     alone_in = made.cells["plain", "linf"].diagnosis
     assert int(row[5].text) == alone_in.n and row[1].share is not None
     assert sum(cell.share or 0 for cell in row[1:4]) == pytest.approx(1)
+
+
+def test_networks_trained_without_validation_images_keep_their_recipes(
+    made: Results, tmp_path: Path
+) -> None:
+    def without(info: dict[str, Any]) -> dict[str, Any]:
+        history = [
+            {key: value for key, value in row.items() if not key.startswith("validation")}
+            for row in info["history"]
+        ]
+        return info | {
+            "history": history,
+            "clean_acc_validation": None,
+            "robust_acc_validation": None,
+        }
+
+    changed = replace(
+        made,
+        data=replace(made.data, sizes=made.data.sizes | {"validation": 0}),
+        training={name: without(info) for name, info in made.training.items()},
+    )
+    config = synthetic.config(NETWORKS)
+    section = training.section(Findings(Place(tmp_path), config, changed, []))
+    assert section.charts == [] and section.short == "Training"
+    html = templates.render("sections/training.html.j2", section.values)
+    assert "Recipes" in html
+    found = {check.question: check.status for check in training_checks.checks(changed)}
+    assert found["Was the epoch chosen without the test images?"] == "PASS"
+    assert found["Was a better epoch under attack thrown away?"] == "NOT RUN"
 
 
 def test_published_figures_stand_beside_the_same_question_alone(

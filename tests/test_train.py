@@ -18,6 +18,7 @@ from attacks.threat import ThreatModel
 from pipeline import train as stage
 from pipeline.base.errors import UserError
 from pipeline.base.networks import load_network, new_network
+from pipeline.base.splits import Split
 from pipeline.base.store import Place, write_npz
 from pipeline.data import load_source, split
 from pipeline.training.checkpoint import Checkpoint, training_key
@@ -316,9 +317,13 @@ class OneNetwork:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    place = Place(tmp_path)
+    return written(tmp_path, VALIDATION)
+
+
+def written(folder: Path, validation: Split) -> Place:
+    place = Place(folder)
     arrays = {}
-    for part, found in (("train", TRAIN), ("validation", VALIDATION), ("test", made_up(9))):
+    for part, found in (("train", TRAIN), ("validation", validation), ("test", made_up(9))):
         arrays |= {f"x_{part}": found.x, f"y_{part}": found.y, f"index_{part}": found.index}
     classes = np.array(TRAIN.classes)
     write_npz(place.data, **arrays, classes=classes, levels=np.array(255), checksum=np.array("x"))
@@ -345,6 +350,20 @@ def test_the_stage_writes_weights_that_load_again(place: Place) -> None:
     stage.run(place, OneNetwork(epochs=4), "net")  # type: ignore[arg-type]
     assert (folder / "network.pt").read_bytes() == weights
     assert not list(place.work.glob("*"))  # too short for a checkpoint
+
+
+def test_without_validation_images_the_last_epoch_is_kept(tmp_path: Path) -> None:
+    none = dataclasses.replace(
+        VALIDATION, x=VALIDATION.x[:0], y=VALIDATION.y[:0], index=VALIDATION.index[:0]
+    )
+    place = written(tmp_path, none)
+    against = {"norm": "linf", "eps": 0.1, "steps": 1}
+    for own in ({}, {"adversarial": against}):
+        stage.run(place, OneNetwork(epochs=2, **own), "net")  # type: ignore[arg-type]
+        record = json.loads((place.network("net") / "training.json").read_text())
+        assert record["selected_epoch"] == 2 and record["history"][-1]["train_acc"] > 0
+        assert record["clean_acc_validation"] is record["robust_acc_validation"] is None
+        assert not any("validation_acc" in row for row in record["history"])
 
 
 def test_divergence_leaves_no_weights(place: Place) -> None:

@@ -39,8 +39,8 @@ def marked(epochs: int) -> int:
 
 
 def training(results: Results) -> Chart | None:
-    """Validation accuracy by epoch; None where nothing was trained."""
-    if not results.trained:
+    """Validation accuracy by epoch; None where nothing was trained, or there are no such images."""
+    if not results.trained or not results.data.sizes["validation"]:
         return None
     return by_epoch(
         "training",
@@ -55,8 +55,9 @@ def training(results: Results) -> Chart | None:
 
 
 def robustness(results: Results) -> Chart | None:
-    """Validation accuracy under attack by epoch; None where nothing was trained to resist."""
-    if not results.trained_to_resist:
+    """Validation accuracy under attack by epoch; None where nothing was trained to resist, or there
+    are no such images."""
+    if not results.trained_to_resist or not results.data.sizes["validation"]:
         return None
     return by_epoch(
         "training-robust",

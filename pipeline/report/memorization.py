@@ -8,7 +8,7 @@ from typing import Any
 from . import published, sentences, statistics, wording
 from .results import Results
 from .statistics import Accuracy
-from .table import Cell, Table, accuracy_cell
+from .table import Cell, Table, accuracy_cell, plain
 
 Run = dict[str, Any]
 HEAD = [
@@ -39,6 +39,34 @@ def table(results: Results) -> Table:
         return Table(HEAD, rows)
     rows = [[*row, Cell(paper)] for row, paper in zip(rows, papers, strict=True)]
     return Table([*HEAD, "Zhang et al. (2017), train / test"], rows)
+
+
+def by_regularizer(results: Results) -> Table | None:
+    """Networks by what they are regularized with; None where that is one thing.
+
+    A cell is the training accuracy with labels drawn at random, and the test accuracy with true
+    ones. Networks that differ in something else stand in one cell, one after the other.
+    """
+    runs: dict[str, dict[float, Run]] = {}
+    for run in results.memorize:
+        if run["kind"] == "labels":
+            runs.setdefault(run["network"], {})[run["fraction"]] = run
+    cells: dict[tuple[str, str], list[str]] = {}
+    for found in runs.values():
+        if 0 in found and 1 in found:
+            place = architecture(found[0]), sentences.regularizers(found[0]["recipe"])
+            told = (
+                f"{wording.percent(found[1]['train_acc'])} / {wording.accuracy(tested(found[0]))}"
+            )
+            cells.setdefault(place, []).append(told)
+    rows = list(dict.fromkeys(row for row, _ in cells))
+    columns = list(dict.fromkeys(column for _, column in cells))
+    if len(columns) < 2:
+        return None
+    body = [
+        [row, *("; ".join(cells.get((row, column), "–")) for column in columns)] for row in rows
+    ]
+    return plain(["network", *columns], body)
 
 
 def architecture(run: Run) -> str:

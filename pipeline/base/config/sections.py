@@ -14,7 +14,8 @@ from .types import Count, Eps, EpsGrid, Norm, Seed, Strict, one_of
 class Data(Strict):
     name: Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "folder"]
     root: str | None
-    validation: Annotated[float, Field(gt=0, lt=0.9)]
+    validation: Annotated[float, Field(ge=0, lt=0.9)]
+    """0 where nothing looks at them: see `consistency.validation`"""
     test: Annotated[float, Field(gt=0, lt=0.9)] | None
     samples: Count | None
     seed: Seed

@@ -15,6 +15,7 @@ from .data import data_errors
 from .memorize import memorize_errors
 from .recipes import recipe_errors
 from .suites import headline_errors, suite_errors
+from .validation import validation_errors
 
 
 def cross_errors(raw: Raw) -> list[str]:
@@ -29,4 +30,5 @@ def cross_errors(raw: Raw) -> list[str]:
         *suite_errors(raw, data_set),
         *training_errors(raw, data_set),
         *recipe_errors(raw, data_set),
+        *validation_errors(raw),
     ]

@@ -20,8 +20,8 @@ def sizes(raw: Raw, data_set: DataSet | None) -> tuple[int, int] | None:
             return None  # told by the schema
         test = held_out(train, share)
         train -= test
-    share = next(iter(numbers([data.get("validation")])), 0.0)
-    return (train - held_out(train, share), test) if 0 < share < 1 else None
+    share = next(iter(numbers([data.get("validation")])), -1.0)
+    return (train - held_out(train, share), test) if 0 <= share < 1 else None
 
 
 def training_images(raw: Raw, data_set: DataSet | None) -> int | None:

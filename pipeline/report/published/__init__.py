@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 NEARLY_ALL = 0.98
-"""Of the published training images: a share of ours is held out for validation."""
+"""Of the published training images: a share of ours may be held out for validation."""
 
 
 def beside(run: dict[str, Any], data: str) -> str:

@@ -19,6 +19,7 @@ def section(findings: Findings) -> Section | None:
         values={
             "takeaway": memorization.takeaway(results),
             "fits": memorization.table(results),
+            "by_regularizer": memorization.by_regularizer(results),
             "charts": charts,
             "chance": wording.percent(findings.chance),
         },

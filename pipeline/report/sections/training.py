@@ -15,6 +15,7 @@ def section(findings: Findings) -> Section:
         question="How were the networks trained?" if results.trained else "Which model was judged?",
         values={
             "charts": charts,
+            "trained": bool(results.trained),
             "networks": provenance.networks(results),
             "recipes": provenance.recipes(results),
             "own": own.models(results),
