@@ -55,9 +55,8 @@ def training(results: Results) -> Chart | None:
 
 
 def robustness(results: Results) -> Chart | None:
-    """Validation accuracy under attack by epoch; None where nothing was trained to resist, or there
-    are no such images."""
-    if not results.trained_to_resist or not results.data.sizes["validation"]:
+    """Validation accuracy under attack by epoch; None where nothing was trained to resist."""
+    if not results.trained_to_resist:
         return None
     return by_epoch(
         "training-robust",
