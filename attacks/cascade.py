@@ -168,13 +168,13 @@ class Cascade:
                 given["reach"] = eps.to(x.dtype)
             return function(self.oracle, x, y, self.norm, **given)
         threat = threat_of(self.norm, eps, x)
-        if attacker.entry.kind == "fixed":
+        if "start" in takes:
             # What broke a larger ball is a good place to begin in this one; NaN where nothing did.
             answer = self.answer[todo]
             witness = column(self.best[todo].isfinite(), answer)
             given["start"] = torch.where(witness, answer, torch.nan)
-            if "closest" in takes:
-                given["closest"] = self.closest[todo]
+        if "closest" in takes:
+            given["closest"] = self.closest[todo]
         oracle = self.oracle.within(self.keys[todo], x, self.norm, eps)
         return function(oracle, x, y, threat, **given)
 

@@ -70,14 +70,16 @@ _STANDARD: Attacks = [
 ]
 
 # AutoAttack's standard version as published (Croce and Hein 2020, arXiv:2003.01690; in L1, 2021,
-# arXiv:2103.01208): its attacks, iterations, targets and queries, in its order.
+# arXiv:2103.01208): its attacks, iterations, targets and queries, in its order. Two things differ:
+# steps in L1 may shrink to a 20th of eps in place of a 10th, and in L2 a quarter of Square's
+# smallest bumps are single pixels.
 _AUTOATTACK: Attacks = [
     {"attack": "apgd", "name": "apgd_ce", "steps": 100},
     {"attack": "apgd", "name": "apgd_t", "steps": 100, "targets": 9, "loss": "dlr"},
     {"attack": "apgd_l1", "name": "apgd_ce", "steps": 100, "restarts": 5},
     {"attack": "apgd_l1", "name": "apgd_t", "steps": 100, "targets": 5, "loss": "dlr"},
     {"attack": "fab", "name": "fab_t", "steps": 100, "targets": 9, "patience": 100},
-    {"attack": "square", "queries": 5000},
+    {"attack": "square", "queries": 5000, "rescale": False},
 ]
 
 # AutoAttack's version for models that answer at random, as published: with draws=20 its gradients

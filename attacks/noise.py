@@ -25,7 +25,6 @@ def uniform(
     threat: ThreatModel,
     *,
     keys: Tensor,
-    start: Tensor | None = None,
     seed: int = 0,
     draws: int = 1,
 ) -> Tensor:
@@ -36,7 +35,6 @@ def uniform(
         x, y: images and labels (N,).
         threat: norm and budget.
         keys: (N,) the examples' indices.
-        start: taken by every attack, not used.
         seed, draws: how many perturbations are drawn for each example, >= 1.
     """
     return _first_breaking(model, x, y, threat, keys, seed, draws, in_ball)
@@ -49,7 +47,6 @@ def surface(
     threat: ThreatModel,
     *,
     keys: Tensor,
-    start: Tensor | None = None,
     seed: int = 0,
     draws: int = 1,
 ) -> Tensor:
@@ -64,7 +61,6 @@ def corners(
     threat: ThreatModel,
     *,
     keys: Tensor,
-    start: Tensor | None = None,
     seed: int = 0,
     draws: int = 1,
 ) -> Tensor:
@@ -79,7 +75,6 @@ def gaussian(
     threat: ThreatModel,
     *,
     keys: Tensor,
-    start: Tensor | None = None,
     seed: int = 0,
     draws: int = 1,
 ) -> Tensor:

@@ -18,6 +18,10 @@ NORMS = ("linf", "l2", "l1")
 INSIDE = 1 - 1e-6
 ROUNDING = 3e-8
 
+# Of more entries than about twice this, torch shares the sum of a lone image among threads, and not
+# those of a batch: the bits would depend on the company.
+TOGETHER = 2**14
+
 
 @dataclass(frozen=True)
 class ThreatModel:
@@ -129,8 +133,15 @@ def length(delta: Tensor, norm: str) -> Tensor:
     if norm == "linf":
         return flat.abs().amax(dim=1)
     if norm == "l2":
-        return flat.square().sum(dim=1).sqrt()
-    return flat.abs().sum(dim=1)
+        return total(flat.square()).sqrt()
+    return total(flat.abs())
+
+
+def total(values: Tensor) -> Tensor:
+    """Sums over the last dimension, the same bits in any company and with any number of threads."""
+    if values.shape[-1] <= TOGETHER:
+        return values.sum(-1)
+    return torch.stack([part.sum(-1) for part in values.split(TOGETHER, -1)], -1).sum(-1)
 
 
 def column(values: Tensor, like: Tensor) -> Tensor:
@@ -190,12 +201,12 @@ def _scale_into_l2(delta: Tensor, x: Tensor, radius: Tensor, most: Tensor | floa
     wall.sub_(origin).square_()  # what is left to the wall ahead
     budget = radius.square()
     scaled, open_ = torch.empty_like(size), torch.empty_like(size)
-    share = (budget / size.sum(1, keepdim=True)).nan_to_num(0).clamp_(max=most)
+    share = (budget / total(size)[:, None]).nan_to_num(0).clamp_(max=most)
     for _ in range(64):
         torch.mul(size, share, out=scaled)
         torch.gt(wall, scaled, out=open_)
-        rate = open_.mul_(size).sum(1, keepdim=True)
-        norm = torch.minimum(scaled, wall, out=scaled).sum(1, keepdim=True)
+        rate = total(open_.mul_(size))[:, None]
+        norm = total(torch.minimum(scaled, wall, out=scaled))[:, None]
         grown = share + (budget - norm) / rate  # infinite where nothing can grow
         grown = grown.nan_to_num(0).clamp_(max=most)
         rising = grown > share * (1 + 1e-6)
@@ -218,11 +229,12 @@ def _shrink_into_l1(delta: Tensor, x: Tensor, radius: Tensor) -> Tensor:
     size = wide.abs()
     room = torch.where(wide > 0, 1 - x.flatten(1).double(), x.flatten(1).double()).clamp_min(0)
     low = torch.zeros(len(wide), 1, dtype=wide.dtype, device=wide.device)
-    fits = torch.minimum(size, room).sum(1, keepdim=True) <= radius
+    fits = total(torch.minimum(size, room))[:, None] <= radius
     high = size.amax(1, keepdim=True)
     for _ in range(60):
         middle = (low + high) / 2
-        above = torch.minimum((size - middle).clamp_min(0), room).sum(1, keepdim=True) > radius
+        spent = total(torch.minimum((size - middle).clamp_min(0), room))[:, None]
+        above = spent > radius
         low, high = torch.where(above, middle, low), torch.where(above, high, middle)
     shrunk = torch.minimum((size - torch.where(fits, 0, high)).clamp_min(0), room)
     return (x + (shrunk * wide.sign()).float().view_as(delta)).clamp(0, 1)

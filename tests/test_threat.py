@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
+from torch import Tensor
 
+from attacks import keyed
 from attacks.errors import ThreatError
+from attacks.fixed.windows import Bumps
+from attacks.minimum.boundary import cross
 from attacks.threat import NORMS, ThreatModel
 
 
@@ -70,6 +76,47 @@ def test_a_projection_is_the_same_bits_in_any_company(norm: str) -> None:
         whole = threat.project(point, x)
         alone = [threat.project(point[r : r + 1], x[r : r + 1]) for r in range(len(x))]
         assert torch.equal(whole, torch.cat(alone))
+
+
+@pytest.fixture
+def _two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_two_threads")
+@pytest.mark.parametrize(("norm", "eps"), [("l2", 3.0), ("l1", 40.0)])
+def test_large_images_too_are_the_same_bits_in_any_company(norm: str, eps: float) -> None:
+    """Torch shares a lone image's sum among threads where it is as large as these."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(3, 3, 224, 224, generator=generator)
+    moved = 0.05 * torch.randn(x.shape, generator=generator)
+    threat, state = ThreatModel(norm, eps), keyed.stream(torch.arange(3), "test")
+    search, age = Bumps(x, 0.8, norm), torch.full((3,), 3)
+    point = threat.project(x + search.first(state, (3, 224, 224), threat), x)
+
+    def found(rows: slice) -> tuple[Tensor, ...]:
+        return (
+            threat.project((x + moved)[rows], x[rows]),
+            threat.distance((x + moved)[rows], x[rows]),
+            search.propose(x[rows], point[rows], threat, state[rows], age[rows]),
+            cross(x[rows], moved[rows], torch.full((3,), 5.0)[rows], norm),
+        )
+
+    whole = found(slice(None))
+    alone = [found(slice(row, row + 1)) for row in range(3)]
+    for together, each in zip(whole, zip(*alone, strict=True), strict=True):
+        assert torch.equal(together, torch.cat(each))
+
+
+@pytest.mark.parametrize("eps", [0.02, 0.3])
+def test_a_stored_image_is_inside_however_its_pixels_round(eps: float) -> None:
+    """Pixels on a binary grid all round alike, and there are many of them."""
+    x = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(7))
+    found = ThreatModel("l2", eps).project(x + 0.1, x)
+    assert (ThreatModel("l2", eps).distance(found, x) <= eps + 1e-6).all()
 
 
 def test_a_ball_that_just_holds_the_box_takes_nothing_back() -> None:

@@ -24,7 +24,6 @@ def grid(
     threat: Transformation,
     *,
     keys: Tensor,
-    start: Tensor | None = None,
     seed: int = 0,
     spacing: float = 1.0,
 ) -> Tensor:
@@ -38,7 +37,7 @@ def grid(
         x, y: images and labels (N,).
         threat: kind of transformation and eps.
         keys: (N,) the examples' indices, by which passes are counted.
-        start, seed: taken by every attack, not used: nothing is random.
+        seed: taken by every attack, not used: nothing is random.
         spacing: of the lattice, in units of the kind's own (`kinds.KINDS`: 1 degree of rotation;
             2 degrees and a twentieth of each side where both are varied).
 

@@ -18,7 +18,6 @@ def random(
     threat: Transformation,
     *,
     keys: Tensor,
-    start: Tensor | None = None,
     seed: int = 0,
     draws: int = 1,
 ) -> Tensor:
@@ -31,7 +30,6 @@ def random(
         x, y: images and labels (N,).
         threat: kind of transformation and eps.
         keys: (N,) the examples' indices, from which the draws follow.
-        start: taken by every attack, not used.
         seed, draws: how many transformations are drawn for each example, >= 1.
 
     Returns:

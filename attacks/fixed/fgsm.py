@@ -20,7 +20,6 @@ def fgsm(
     threat: ThreatModel,
     *,
     keys: Tensor,
-    start: Tensor | None = None,
     seed: int = 0,
     loss: Literal["cross_entropy", "margin", "dlr"] = "cross_entropy",
     random_start: bool = False,
@@ -35,7 +34,6 @@ def fgsm(
         x, y: images and labels (N,).
         threat: norm and budget.
         keys: (N,) the examples' indices.
-        start: taken by every attack, not used.
         seed: changes every random start.
         loss: what is climbed.
         random_start: half of the budget goes into a random step, a corner of the ball in

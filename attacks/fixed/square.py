@@ -49,6 +49,7 @@ def square(
     queries: int = 5000,
     restarts: int = 1,
     share: float = 0.8,
+    rescale: bool = True,
     race: bool = False,
 ) -> Tensor:
     """Recolour a window, keep it if the margin rose; windows shrink as the queries are spent.
@@ -66,9 +67,10 @@ def square(
         closest: for each example the unbroken image of least margin that is known, NaN where none
             is; looked at in a race.
         seed: changes every random draw.
-        queries: forward passes of each run, the start's included. The schedule is scaled to them.
+        queries: forward passes of each run, the start's included.
         restarts: runs, each with draws of its own.
         share: of the pixels in the first windows (p_init of the paper).
+        rescale: windows shrink as the queries are spent; False: as in the first of 10,000.
         race: give an example up where it falls behind the pace of those that random search
             breaks (see PACE). Most examples are far from the boundary and known to be after a few
             hundred queries; where gradients are masked, those that can be broken go on.
@@ -88,7 +90,8 @@ def square(
         state = keyed.stream(keys, seed, "square", run)
         begin = start[rows] if start is not None and run == 0 else None
         point = first_points(begin, x[rows], threat[rows], state[rows], search.first)
-        walk = _Walk(oracle, search, trail, x, y, threat, keys, rows, state[rows], point, queries)
+        scale = queries if rescale else 10_000
+        walk = _Walk(oracle, search, trail, x, y, threat, keys, rows, state[rows], point, scale)
         if race:
             _race(walk, clean, known, queries)
         walk.advance(queries)
@@ -140,12 +143,12 @@ class _Walk:
         rows: Tensor,
         state: Tensor,
         point: Tensor,
-        queries: int,
+        scale: int,
     ) -> None:
         self._oracle, self._search, self._trail = oracle, search, trail
         self._x, self._y, self._threat, self._keys = x, y, threat, keys
         self._halvings = torch.tensor(HALVINGS, device=x.device)
-        self._queries = queries
+        self._scale = scale
         self.rows, self._state, self._point = rows, state, point
         logits = oracle.logits(point, keys[rows])
         self.highest = margin(logits, y[rows])
@@ -186,7 +189,7 @@ class _Walk:
         row = self.rows[which]
         y, keys, point = self._y[row], self._keys[row], self._point[which]
         draw = keyed.stream(self._state[which], number)
-        age = torch.bucketize(number * 10_000 // self._queries, self._halvings)
+        age = torch.bucketize(number * 10_000 // self._scale, self._halvings)
         tried = _redrawn(self._search, self._x[row], point, self._threat[row], draw, age)
         logits = oracle.logits(tried, keys, count=False)
         value = margin(logits, y)

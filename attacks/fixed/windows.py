@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import keyed
-from ..threat import ThreatModel
+from ..threat import TOGETHER, ThreatModel
 
 # Where the share of pixels in a window halves, in queries of a run of 10,000.
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -77,7 +77,7 @@ class Bumps:
         # take over what the box cuts off. In L1 it would sparsify instead, and a perturbation that
         # fits need only be clipped.
         size = STRETCH * threat.eps if self._power == 2 else threat.reach(whole)
-        return whole * (size / self._size(whole, (1, 2, 3)).clamp_min(1e-12))
+        return whole * (size / self._size(whole, 1).clamp_min(1e-12))
 
     def propose(
         self, x: Tensor, point: Tensor, threat: ThreatModel, draw: Tensor, age: Tensor
@@ -97,21 +97,28 @@ class Bumps:
         # is that of both windows and of what the whole image leaves of its budget.
         moved = torch.maximum(to, source).mul(delta)
         power = self._power
-        left = threat.eps**power - self._size(delta, (1, 2, 3)) ** power
-        both = self._size(moved, (2, 3)) ** power
+        left = threat.eps**power - self._size(delta, 1) ** power
+        both = self._size(moved, 2) ** power
         size = (left.clamp_min(0) / x.shape[1] + both) ** (1 / power)
         held = to.mul(delta)
         # Divided, not multiplied by an inverse: a single pixel and its opposite must cancel.
-        shape = torch.addcdiv(bump, held, self._size(held, (2, 3)).clamp_min(1e-12))
+        shape = torch.addcdiv(bump, held, self._size(held, 2).clamp_min(1e-12))
         whole = delta.sub_(moved)
-        whole = whole.addcmul_(shape, size / self._size(shape, (2, 3)).clamp_min(1e-12))
+        whole = whole.addcmul_(shape, size / self._size(shape, 2).clamp_min(1e-12))
         if power == 2:
             return threat.fill(whole, x, STRETCH)
-        most = threat.reach(x) / self._size(whole, (1, 2, 3)).clamp_min(1e-12)
+        most = threat.reach(x) / self._size(whole, 1).clamp_min(1e-12)
         return whole.mul_(most).add_(x).clamp_(0, 1)
 
-    def _size(self, delta: Tensor, dims: tuple[int, ...]) -> Tensor:
-        return torch.linalg.vector_norm(delta, self._power, dims, keepdim=True)
+    def _size(self, delta: Tensor, first: int) -> Tensor:
+        """The norm over the dimensions from `first` on, which stay, of length 1; the same bits in
+        any company (see `threat.total`)."""
+        flat = delta.flatten(first)
+        if flat.shape[-1] > TOGETHER:
+            parts = [torch.linalg.vector_norm(p, self._power, -1) for p in flat.split(TOGETHER, -1)]
+            flat = torch.stack(parts, -1)
+        size = torch.linalg.vector_norm(flat, self._power, -1)
+        return size.view(*size.shape, *[1] * (4 - size.dim()))
 
     def _placed(
         self, lines: Tensor, age: Tensor, turned: Tensor, drawn: Tensor, x: Tensor

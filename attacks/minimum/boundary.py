@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..losses import gap
 from ..oracle import Ascent, Oracle
-from ..threat import column, greedy, length
+from ..threat import column, greedy, length, total
 
 # The norm in which a gradient is measured when the perturbation is measured in the other.
 DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
@@ -49,13 +49,13 @@ def _raise(size: Tensor, room: Tensor, goal: Tensor, norm: str) -> Tensor:
     """
     speed = torch.ones_like(size) if norm == "linf" else size
     pace, most = size * speed, size * room
-    level = (goal / pace.sum(dim=1, keepdim=True)).nan_to_num(0, 0)
+    level = (goal / total(pace)[:, None]).nan_to_num(0, 0)
     gain, free = torch.empty_like(size), torch.empty_like(size)
     for _ in range(64):
         torch.mul(pace, level, out=gain)
         torch.gt(most, gain, out=free)
-        rate = free.mul_(pace).sum(dim=1, keepdim=True)
-        missing = goal - torch.minimum(gain, most, out=gain).sum(dim=1, keepdim=True)
+        rate = total(free.mul_(pace))[:, None]
+        missing = goal - total(torch.minimum(gain, most, out=gain))[:, None]
         raised = torch.where(rate > 0, level + missing / rate, level)
         rising = raised > level * (1 + 1e-12)
         if not rising.any():

@@ -12,7 +12,7 @@ from .. import keyed
 from ..losses import likeliest_wrong
 from ..oracle import Oracle
 from ..search import in_parts, moving, those
-from ..threat import column, length
+from ..threat import column, length, total
 from .boundary import cross, farthest, nearest_gap, shell
 from .nearest import Nearest
 
@@ -163,7 +163,7 @@ def _step(
 
     `needed` (N,) is what the boundary needs from `point`, where `grad` was taken.
     """
-    back = (grad.double() * (x - point)).flatten(1).sum(dim=1).float()
+    back = total((grad.double() * (x - point)).flatten(1)).float()
     share = (1 - pull) * fell
     point = point + column(share, point) * (x - point)
     towards = cross(point, grad, needed - share * back, norm)
