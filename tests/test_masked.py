@@ -115,28 +115,41 @@ MASKED: dict[str, tuple[Callable[[], nn.Module], str]] = {
 
 @functools.cache
 @torch.enable_grad()
-def adversarially_trained() -> nn.Module:
-    """`SmallNetwork` trained on PGD's images of rising budgets, once per test session."""
+def trained_against(steps: int, eps: float, epochs: int) -> nn.Module:
+    """`SmallNetwork` trained on images of rising budgets, once per test session: of PGD, or of one
+    whole gradient step, against which it learns to hide its gradients."""
     x, y, _, _ = digits()
     state = torch.get_rng_state()
     torch.manual_seed(0)
     model = SmallNetwork()
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    for epoch in range(15):
-        eps = 0.15 * min(1.0, epoch / 5)
+    for epoch in range(epochs):
+        budget = eps * min(1.0, epoch / 5)
         for batch in torch.randperm(len(x)).split(64):
             point = x[batch]
-            for _ in range(3):
+            for _ in range(steps):
                 point = point.detach().requires_grad_()
                 loss = F.cross_entropy(model(point), y[batch], reduction="sum")
-                step = 0.5 * eps * torch.autograd.grad(loss, point)[0].sign()
-                point = (x[batch] + (point + step - x[batch]).clamp(-eps, eps)).clamp(0, 1)
+                step = budget * torch.autograd.grad(loss, point)[0].sign()
+                step *= 0.5 if steps > 1 else 1
+                point = (x[batch] + (point + step - x[batch]).clamp(-budget, budget)).clamp(0, 1)
             optimizer.zero_grad()
             F.cross_entropy(model(point.detach()), y[batch]).backward()
             optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     torch.set_rng_state(state)
     return model.eval()
+
+
+def adversarially_trained() -> nn.Module:
+    return trained_against(steps=3, eps=0.15, epochs=15)
+
+
+def test_a_network_that_learnt_to_hide_its_gradients_is_flagged() -> None:
+    _, _, x, y = digits()
+    result = evaluate(trained_against(1, 0.3, 30), x, y, ThreatModel("linf", 0.15))
+    asked = [flag.question for flag in result.flags]
+    assert any(each.startswith("Is an attack without") for each in asked), asked
 
 
 # Not the network of test_certified: training for bounds kills units, and Square finds three images

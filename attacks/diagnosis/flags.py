@@ -41,23 +41,29 @@ class Sign:
     Attributes:
         question: what a reader asks.
         counted: which images are counted.
-        warn, fail: the share of the examined images above which it is told, never less than two
-            images; 0: from one image on; None: never.
+        warn, fail: the share of the examined images above which it is told; 0: from one image on;
+            None: never.
+        least: so many images never tell anything, whatever their share.
     """
 
     question: str
     counted: str
     warn: float | None = None
     fail: float | None = None
+    least: int = 2
 
     @property
     def formula(self) -> str:
         limits = [
-            f"{name} {'from 1' if share == 0 else f'above max({100 * share:g} %, 2 images)'}"
+            f"{name} {'from 1' if share == 0 else f'above max({100 * share:g} %, {self._few})'}"
             for name, share in ((WARN, self.warn), (FAIL, self.fail))
             if share is not None
         ]
         return f"images {self.counted}; {', '.join(limits)}"
+
+    @property
+    def _few(self) -> str:
+        return f"{self.least} image{'s' if self.least > 1 else ''}"
 
     def judge(self, count: int | None, n: int) -> Flag:
         """The flag for `count` of `n` images; NOT RUN where nothing was counted."""
@@ -65,14 +71,14 @@ class Sign:
             return Flag(self.question, self.formula, NOT_RUN, "")
         status = PASS
         for name, share in ((WARN, self.warn), (FAIL, self.fail)):
-            if share is not None and count > allowed(n, share):
+            if share is not None and count > allowed(n, share, self.least):
                 status = name
         return Flag(self.question, self.formula, status, f"{count} of {n} images")
 
 
-def allowed(n: int, share: float) -> int:
-    """How many of n images a share allows: at least two, one image being no rate; 0 for none."""
-    return max(2, int(share * n)) if share else 0
+def allowed(n: int, share: float, least: int = 2) -> int:
+    """How many of n images a share allows: at least `least`, for so few are no rate; 0 for none."""
+    return max(least, int(share * n)) if share else 0
 
 
 SIGNS = {
@@ -110,7 +116,8 @@ SIGNS = {
     "black_box": Sign(
         "Is an attack without gradients no better?",
         "that Square breaks and no attack with gradients does",
-        warn=0,
+        warn=0.002,
+        least=1,  # a second such image is rare on networks that hide nothing
     ),
     "noise_only": Sign(
         "Does noise find what the attacks missed?",
