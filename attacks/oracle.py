@@ -43,6 +43,7 @@ class Oracle:
         slots: images per pass; part of what a result depends on, so it is recorded.
         search: what attacks ask in place of the model: the same function made faster, or made
             differentiable. The model itself if not given.
+        repair: what is not finite in a gradient becomes 0; False leaves it, to be seen.
 
     Attributes:
         draws: over how many random draws an answer is taken; None for a deterministic model.
@@ -53,9 +54,15 @@ class Oracle:
     levels: int | None = None
 
     def __init__(
-        self, model: nn.Module, *, slots: int = SLOTS, search: nn.Module | None = None
+        self,
+        model: nn.Module,
+        *,
+        slots: int = SLOTS,
+        search: nn.Module | None = None,
+        repair: bool = True,
     ) -> None:
         self.model = model
+        self._repair = repair
         self.search = model if search is None else search
         self.slots = slots
         self._modules = list({*model.modules(), *self.search.modules()})
@@ -199,7 +206,7 @@ class Oracle:
                 logits = self.search(images)
                 values = loss(logits, *others)
                 answers.append([each.detach()[:count].clone() for each in (logits, values)])
-                _gradient(values, images, out=grad)
+                _gradient(values, images, out=grad, repair=self._repair)
         logits, values = (torch.cat(column) for column in zip(*answers, strict=True))
         return Ascent(logits, values, grads)
 
@@ -256,9 +263,15 @@ def _joined(answers: list[list[Tensor]]) -> Ascent:
 
 
 def _gradient(
-    values: Tensor, images: Tensor, *, keep: bool = False, out: Tensor | None = None
+    values: Tensor,
+    images: Tensor,
+    *,
+    keep: bool = False,
+    out: Tensor | None = None,
+    repair: bool = True,
 ) -> Tensor:
-    """The gradient of the sum of `values`; zero where the model cuts the graph or overflows.
+    """The gradient of the sum of `values`; zero where the model cuts the graph or overflows, the
+    latter without `repair` as it comes.
 
     Of the first images alone where `out` has room for fewer.
     """
@@ -267,4 +280,7 @@ def _gradient(
         (grad,) = torch.autograd.grad(values.sum(), images, retain_graph=keep, allow_unused=True)
     if grad is None:  # the model cuts the graph: no direction to offer
         grad = torch.zeros_like(images)
-    return torch.nan_to_num(grad[: len(images if out is None else out)], 0.0, 0.0, 0.0, out=out)
+    grad = grad[: len(images if out is None else out)]
+    if not repair and out is not None:
+        return out.copy_(grad)
+    return torch.nan_to_num(grad, 0.0, 0.0, 0.0, out=out)

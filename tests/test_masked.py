@@ -106,6 +106,10 @@ MASKED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "quantized to 255 levels": (lambda: quantized(255), "Does the answer ignore"),
     "logits x 10,000": (lambda: Hidden(after=lambda z: 1e4 * z), "Are the logits so large"),
     "dead units": (lambda: Hidden(after=lambda z: F.relu(z - 4)), "Is an attack without"),
+    "not a number at black pixels": (
+        lambda: Hidden(before=lambda x: x.sqrt().square()),
+        "Are gradients zero",
+    ),
     "clipped logits": (lambda: Hidden(after=lambda z: z.clamp(-5, 5)), "Are gradients zero"),
     "batch statistics": (BatchStatistics, "Does an answer depend"),
     "optimizing its input": (lambda: Hidden(before=purified), "Does the network optimize"),

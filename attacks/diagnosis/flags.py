@@ -84,8 +84,8 @@ def allowed(n: int, share: float, least: int = 2) -> int:
 SIGNS = {
     "zero": Sign(
         "Are gradients zero, or not finite?",
-        "where the margin's gradient is exactly zero, not finite or cut off: at the image, or at "
-        "a random one in its ball",
+        "where the margin's gradient is exactly zero, cut off, or not finite at some pixel: at the "
+        "image, or at a random one in its ball",
         warn=0,
         fail=0.05,
     ),

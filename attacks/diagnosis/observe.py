@@ -97,17 +97,20 @@ def observe(
 def of_gradients(
     oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, norm: str, eps: float, seed: int
 ) -> Counts:
-    """Gradients that are zero, or would be in the cross-entropy.
+    """Gradients that are zero or not finite, or would be zero in the cross-entropy.
 
     Returns:
         Counts of images: zero, saturated (names of `flags.SIGNS`).
     """
-    zero = clean = _still(oracle, x, y, keys, margin)
+    clean = _still(oracle, x, y, keys, margin)
+    # Where a gradient overflows attacks see zeros, so for once it is looked at as it comes.
+    raw = Oracle(oracle.model, slots=oracle.slots, search=oracle.search, repair=False)
+    zero = clean | _overflowing(raw, x, y, keys)
     if norm in L_NORMS:
         threat = ThreatModel(norm, eps)
         state = keyed.stream(keys, seed, "signs")
         inside = threat.project(x + in_ball(state, tuple(x.shape[1:]), threat), x)
-        zero = clean | _still(oracle, inside, y, keys, margin)
+        zero |= _still(oracle, inside, y, keys, margin) | _overflowing(raw, inside, y, keys)
     saturated = _still(oracle, x, y, keys, _cross_entropy) & ~clean
     return {"zero": int(zero.sum()), "saturated": int(saturated.sum())}
 
@@ -119,6 +122,15 @@ def _still(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, loss: Loss) -> Te
     except RuntimeError:  # what autograd raises; the attacks tell it as their error
         return torch.ones_like(y, dtype=torch.bool)
     return (grad == 0).flatten(1).all(dim=1)
+
+
+def _overflowing(raw: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
+    """Where any pixel's gradient is not finite, (N,) bool."""
+    try:
+        grad = raw.ascent(x, keys, margin, y).grad
+    except RuntimeError:
+        return torch.zeros_like(y, dtype=torch.bool)
+    return ~grad.flatten(1).isfinite().all(dim=1)
 
 
 def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
