@@ -178,7 +178,7 @@ def project(x_adv: Tensor, x: Tensor, norm: str, radius: Tensor) -> Tensor:
 
 def _within(radius: Tensor, x: Tensor, norm: str) -> Tensor:
     """What to aim at, (N, 1), so that the image as it is stored is within `radius` (N,)."""
-    pixels = x[0].numel()
+    pixels = math.prod(x.shape[1:])
     rounding = ROUNDING * (pixels if norm == "l1" else math.sqrt(pixels))
     return (radius[:, None] * INSIDE - rounding).clamp_min(0)
 

@@ -135,7 +135,7 @@ WRONG = [
     (put("networks", "plain", "settings")(3), ["networks.plain.settings", "dictionary"]),
     (put("suites", "linf", "attacks")([{"attack": "pgdd"}]), ["suites.linf.attacks", "'pgd'"]),
     (put("suites", "linf", "attacks")("quick"), ["suites.linf.attacks", "fast"]),
-    (put("suites", "linf", "norm")("l1"), ["suites.linf.attacks", "cannot do l1", "linf, l2"]),
+    (attacking(attack="ddn"), ["suites.linf.attacks", "ddn cannot do linf", "it does l2"]),
     (put("noise", "kinds")(["corner"]), ["noise.kinds.0", "'corners'"]),
     (put("headline", "suite")("linff"), ["headline.suite", "did you mean 'linf'?"]),
     (put("headline", "eps")(0.16), ["headline.eps", "one of suites.linf.eps"]),

@@ -111,6 +111,15 @@ def test_large_images_too_are_the_same_bits_in_any_company(norm: str, eps: float
         assert torch.equal(together, torch.cat(each))
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_no_images_are_projected_to_none(norm: str) -> None:
+    """A budget for each of no images, as where nothing is left to attack."""
+    x, none = torch.zeros(0, 1, 8, 8), torch.zeros(0, 1, 1, 1)
+    for threat in (ThreatModel(norm, 0.1), ThreatModel(norm, none)):
+        assert threat.project(x, x).shape == x.shape
+        assert threat.extreme(x, x).shape == x.shape
+
+
 @pytest.mark.parametrize("eps", [0.02, 0.3])
 def test_a_stored_image_is_inside_however_its_pixels_round(eps: float) -> None:
     """Pixels on a binary grid all round alike, and there are many of them."""

@@ -43,7 +43,7 @@ def plan(attackers: Sequence[Attacker], norm: str, grid: Sequence[float]) -> Pla
 
     The rest is what a comparison needs and the suite lacks (FGSM, Square), and one of the suite's
     attacks with a quarter, half and twice its steps and with twice its restarts: of those of the
-    fewest targets the one of most steps.
+    fewest targets and restarts the one of most steps.
     """
     eps, both = middle(grid), tuple(sorted({middle(grid), grid[-1]}))
     solos = [Solo(attacker, both, SUITE) for attacker in attackers]
@@ -78,14 +78,15 @@ def _climbs(attacker: Attacker) -> bool:
     return climbs and all(_has(attacker, name) for name in LADDERS)
 
 
-def _preference(attacker: Attacker) -> tuple[bool, int, int]:
+def _preference(attacker: Attacker) -> tuple[bool, int, int, int]:
     """Of two attacks that climb, the one of higher preference is given more steps and restarts.
 
-    One `within` a part of the margin gives up far images early, whatever its steps. Targets cost
-    as many runs.
+    One `within` a part of the margin gives up far images early, whatever its steps. Targets and
+    restarts cost as many runs.
     """
     targets = _setting(attacker, "targets") if _has(attacker, "targets") else 0
-    return "within" not in attacker.settings, -targets, _setting(attacker, "steps")
+    steps, restarts = (_setting(attacker, name) for name in LADDERS)
+    return "within" not in attacker.settings, -targets, -restarts, steps
 
 
 def _has(attacker: Attacker, name: str) -> bool:
