@@ -6,6 +6,7 @@ the hidden one is there all the same.
 
 from __future__ import annotations
 
+import cProfile
 import functools
 import math
 import sys
@@ -358,6 +359,14 @@ def test_a_climber_that_gives_no_image_up_and_costs_least_is_given_more_steps() 
     for norm in ("linf", "l2", "l1"):
         planned = plan(resolve("standard", norm), norm, [0.1, 0.2])
         assert planned.ladders["steps"][-2][1] == "first"
+
+
+def test_a_profiler_may_watch() -> None:
+    _, _, x, y = digits()
+    profile = cProfile.Profile()
+    result = profile.runcall(evaluate, trained(), x[:20], y[:20], THREATS[0], "fgsm")
+    assert "Does the network optimize" not in str(result)
+    assert profile.getstats()
 
 
 def test_where_an_attack_failed_nothing_is_said_of_its_loss() -> None:

@@ -61,11 +61,14 @@ def of_answers(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, seed: int) ->
     return counts
 
 
-def gradients_asked(answer: Callable[[], object]) -> int:
+def gradients_asked(answer: Callable[[], object]) -> int | None:
     """How often autograd is asked for gradients (`grad`, `backward`) while `answer` runs.
 
-    Seen in this thread and from Python: what a compiled model does inside stays unseen.
+    Seen in this thread and from Python: what a compiled model does inside stays unseen. None where
+    a profiler of the user's is at work, such as cProfile, which this would end.
     """
+    if sys.getprofile() is not None:
+        return None
     asks = {torch.autograd.grad.__code__, torch.autograd.backward.__code__}
     found = 0
 
@@ -73,12 +76,11 @@ def gradients_asked(answer: Callable[[], object]) -> int:
         nonlocal found
         found += event == "call" and frame.f_code in asks
 
-    before = sys.getprofile()
     sys.setprofile(watch)
     try:
         answer()
     finally:
-        sys.setprofile(before)
+        sys.setprofile(None)
     return found
 
 
