@@ -22,7 +22,7 @@ _HOME = {
     "Oracle": "oracle",
     "ModelError": "errors",
     "Result": "result",
-    "evaluate": "evaluate",
+    "evaluate": "evaluation",
     "fool": "beyond.fooling",
     "Attacker": "registry",
     "run_suite": "suite",
@@ -41,7 +41,6 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = importlib.import_module(f".{_HOME[name]}", __name__)
-    # All names of that module at once: the submodule `evaluate` would otherwise hide its function
-    # as soon as `Result` is asked for.
-    globals().update({each: getattr(home, each) for each in _HOME if _HOME[each] == _HOME[name]})
+    # No module has the name of what it offers: imported, it would take that name's place here.
+    globals()[name] = getattr(home, name)
     return globals()[name]

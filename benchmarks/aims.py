@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 from torch import nn
 
-from attacks.evaluate import evaluate
+from attacks import evaluate
 from attacks.threat import ThreatModel
 from attacks.views.fast import fast
 from benchmarks import recipes

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+import attacks
 from attacks import ThreatModel, evaluate
 from attacks.beyond.transformation import Transformation
 from attacks.ensembles import ENSEMBLES
@@ -89,3 +92,11 @@ def test_that_a_model_has_no_gradients_is_no_sign_where_it_was_said() -> None:
     result = evaluate(Opaque(), x[:20], y[:20], ThreatModel("linf", 0.2), gradients=False)
     (flag,) = [flag for flag in result.signs if flag.question.startswith("Are gradients")]
     assert flag.status == "NOT RUN"
+
+
+def test_no_module_of_attacks_takes_the_place_of_what_the_package_offers() -> None:
+    """`import attacks.x` makes `attacks.x` the module, whatever else had that name."""
+    folder = Path(attacks.__file__).parent
+    modules = {path.stem for path in folder.iterdir()}
+    assert "threat" in modules
+    assert not modules & set(attacks.__all__)
