@@ -14,7 +14,7 @@ from .losses import is_broken
 from .oracle import Oracle
 from .registry import Attacker, load
 from .threat import column
-from .verdict import BROKEN, ERROR, SURVIVED, TOLERANCE, judge
+from .verdict import BROKEN, ERROR, SURVIVED, TOLERANCE, judge, read_as
 
 RUN, SKIPPED, IMPLIED = 0, 1, 2
 
@@ -37,8 +37,7 @@ class Cascade:
         self.oracle, self.x, self.y, self.keys = oracle, x, y, keys
         self.norm, self.seed = norm, seed
         self.grid = torch.tensor(list(eps_grid), dtype=torch.float64, device=x.device)
-        self.clean_pred = clean.argmax(dim=1)
-        self.clean_confidence = clean.softmax(dim=1).amax(dim=1)
+        self.clean_pred, self.clean_confidence = read_as(clean)
         posed, self.posed_y = oracle.problem(clean, y, keys)  # what attacks are given as labels
         self.right = posed.argmax(dim=1) == self.posed_y
         count, levels = len(x), len(self.grid)

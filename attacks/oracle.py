@@ -281,6 +281,6 @@ def _gradient(
     if grad is None:  # the model cuts the graph: no direction to offer
         grad = torch.zeros_like(images)
     grad = grad[: len(images if out is None else out)]
-    if not repair and out is not None:
-        return out.copy_(grad)
-    return torch.nan_to_num(grad, 0.0, 0.0, 0.0, out=out)
+    if repair:
+        return torch.nan_to_num(grad, 0.0, 0.0, 0.0, out=out)
+    return grad if out is None else out.copy_(grad)

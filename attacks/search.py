@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -55,6 +55,26 @@ class Trail:
         if fell.any():
             self.broken[rows[fell]] = True
         return ~fell
+
+    def look(
+        self,
+        oracle: Oracle,
+        rows: Tensor,
+        points: Tensor,
+        keys: Tensor,
+        y: Tensor,
+        climbed: Callable[..., Tensor],
+        labels: Sequence[Tensor],
+    ) -> Tensor:
+        """Ask the model about `points` and `see` them: for where a run ends.
+
+        `keys`, `y` and `labels`, what `climbed` takes beside logits, are those of all examples.
+        """
+        if len(rows) == 0:
+            return torch.zeros_like(rows, dtype=torch.bool)
+        logits = oracle.logits(points, keys[rows])
+        value = climbed(logits, *[each[rows] for each in labels])
+        return self.see(rows, points, logits, y[rows], value)
 
 
 def in_parts(oracle: Oracle, rows: Tensor, runs: int) -> Sequence[Tensor]:

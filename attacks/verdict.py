@@ -66,6 +66,12 @@ def judge(
     posed, label = oracle.problem(logits, y, keys)
     outcome = (feasible & is_broken(posed, label)).int() * BROKEN
     outcome[~logits.isfinite().all(dim=1)] = ERROR
-    # Not the probabilities' argmax: in float32 they tie where logits differ by very little.
-    prediction, confidence = logits.argmax(dim=1), logits.softmax(dim=1).amax(dim=1)
-    return Judgement(outcome, prediction, confidence, margin(posed, label), distance)
+    return Judgement(outcome, *read_as(logits), margin(posed, label), distance)
+
+
+def read_as(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The class that each image is read as, and its softmax probability, (N,) each.
+
+    The class of the largest logit: in float32 probabilities tie where logits differ by very little.
+    """
+    return logits.argmax(dim=1), logits.softmax(dim=1).amax(dim=1)

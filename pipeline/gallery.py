@@ -10,6 +10,7 @@ from attacks import keyed
 from attacks.beyond.fooling import fool
 from attacks.geometry import threat_of
 from attacks.registry import NOISE, load
+from attacks.verdict import read_as
 
 from .judging.images import Images
 from .judging.measure import Measured
@@ -41,9 +42,9 @@ def broken_examples(
     columns: dict[str, np.ndarray] = {}
     for name, shown in (("clean", x), ("noise", noise), ("adv", x_adv)):
         logits = images.oracle.judged(shown, keys) if rows else torch.zeros(0, 2)
-        top = logits.softmax(dim=1).max(dim=1)
-        columns[f"{name}_pred"] = _array(top.indices)
-        columns[f"{name}_confidence"] = _array(top.values)
+        prediction, confidence = read_as(logits)
+        columns[f"{name}_pred"] = _array(prediction)
+        columns[f"{name}_confidence"] = _array(confidence)
     return columns | {
         "index": found["index"][order],
         "label": found["label"][order],

@@ -116,21 +116,21 @@ def of_gradients(
 
 
 def _still(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, loss: Loss) -> Tensor:
-    """Where the gradient is zero, (N,) bool; everywhere, if the model has none to give."""
-    try:
-        grad = oracle.ascent(x, keys, loss, y).grad
-    except RuntimeError:  # what autograd raises; the attacks tell it as their error
-        return torch.ones_like(y, dtype=torch.bool)
-    return (grad == 0).flatten(1).all(dim=1)
+    """Where the gradient is zero, (N,) bool."""
+    return (_gradient(oracle, x, y, keys, loss) == 0).all(dim=1)
 
 
 def _overflowing(raw: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
     """Where any pixel's gradient is not finite, (N,) bool."""
+    return ~_gradient(raw, x, y, keys, margin).isfinite().all(dim=1)
+
+
+def _gradient(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, loss: Loss) -> Tensor:
+    """The loss's gradient (N, D); zero if the model has none to give."""
     try:
-        grad = raw.ascent(x, keys, margin, y).grad
-    except RuntimeError:
-        return torch.zeros_like(y, dtype=torch.bool)
-    return ~grad.flatten(1).isfinite().all(dim=1)
+        return oracle.ascent(x, keys, loss, y).grad.flatten(1)
+    except RuntimeError:  # what autograd raises; the attacks tell it as their error
+        return torch.zeros_like(x).flatten(1)
 
 
 def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:

@@ -94,9 +94,7 @@ def apgd(
                 move = FORWARD * (ahead - point) + (1 - FORWARD) * (point - previous)
                 ahead = near.project(point + move, base)
             previous, point = point, ahead
-        if len(rows):
-            logits = oracle.logits(point, keys[rows])
-            trail.see(rows, point, logits, y[rows], climbed(logits, *[e[rows] for e in labels]))
+        trail.look(oracle, rows, point, keys, y, climbed, labels)
     return trail.x_adv
 
 

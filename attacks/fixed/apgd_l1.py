@@ -121,19 +121,14 @@ def apgd_l1(
             point = near.project(point + length * sparse(grad, point, share), x[rows])
         if len(rows) == 0:
             continue
-        # The last point, and where the whole budget would go by the gradient at the best: steps
-        # end near an optimum at the edge of the box, which that hits.
-        ends = [threat[rows].project(point, x[rows])]
+        last = threat[rows].project(point, x[rows])
+        stay = trail.look(oracle, rows, last, keys, y, climbed, labels)
+        # Steps end near an optimum at the edge of the box; the whole budget by the gradient at the
+        # best point hits it.
+        rows, best_grad = rows[stay], best_grad[stay]
         if steps:
-            ends.append(threat[rows].extreme(best_grad, x[rows]))
-        stay = torch.ones_like(rows, dtype=torch.bool)
-        for end in ends:
-            left = rows[stay]
-            if len(left) == 0:
-                break
-            logits = oracle.logits(end[stay], keys[left])
-            value = climbed(logits, *[each[left] for each in labels])
-            stay[stay.clone()] = trail.see(left, end[stay], logits, y[left], value)
+            end = threat[rows].extreme(best_grad, x[rows])
+            trail.look(oracle, rows, end, keys, y, climbed, labels)
     return trail.x_adv
 
 

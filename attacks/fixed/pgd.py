@@ -101,7 +101,5 @@ def pgd(
             )
             move = steepest.mul_(near.eps * (step_size / steps))
             point = near.project(move.add_(point), base)
-        if len(rows):
-            logits = oracle.logits(point, keys[rows])
-            trail.see(rows, point, logits, y[rows], climbed(logits, *[e[rows] for e in labels]))
+        trail.look(oracle, rows, point, keys, y, climbed, labels)
     return trail.x_adv

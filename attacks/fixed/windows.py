@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -22,11 +22,37 @@ DOTS = 0.25
 STRETCH = 5
 
 
+class Lines:
+    """The rows and columns of images (N, C, H, W), and where windows stand among them."""
+
+    def __init__(self, x: Tensor) -> None:
+        self._every = torch.arange(max(x.shape[2:]), device=x.device)
+        self._extents = torch.tensor(2 * x.shape[2:], device=x.device)
+
+    def placed(self, drawn: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
+        """The number of every line in its window, and whether it is inside.
+
+        Args:
+            drawn: numbers (N, K) in [0, 1): of a window's row and column, of one or of two windows.
+                The last rows and columns are reached.
+            side: (N,) lines that each example's windows have.
+
+        Returns:
+            Two tensors (N, K, max(H, W)): of integers, and bool.
+        """
+        side = side[:, None]
+        extents = self._extents[: drawn.shape[1]]
+        corners = (drawn * ((extents - side).clamp_min(0) + 1)).long()
+        lines = self._every - corners[:, :, None]
+        return lines, (lines >= 0) & (lines < side[:, :, None])
+
+
 class Stripes:
     """L-infinity: each channel of a window at +eps or -eps, from vertical stripes."""
 
     def __init__(self, x: Tensor, share: float) -> None:
         self._sides = torch.tensor([max(round(s), 1) for s in sides(x, share)], device=x.device)
+        self._lines = Lines(x)
 
     def first(self, state: Tensor, shape: tuple[int, ...], threat: ThreatModel) -> Tensor:
         return threat.eps * keyed.signs(state, (shape[0], 1, shape[2])).expand(-1, *shape)
@@ -35,10 +61,9 @@ class Stripes:
         self, x: Tensor, point: Tensor, threat: ThreatModel, draw: Tensor, age: Tensor
     ) -> Tensor:
         drawn = keyed.uniform(draw, (2 + x.shape[1],))
-        side = self._sides[age]
-        row, col = corner(drawn[:, 0], side, x.shape[2]), corner(drawn[:, 1], side, x.shape[3])
+        _, inside = self._lines.placed(drawn[:, :2], self._sides[age])
+        inside = outer(inside[:, 0], inside[:, 1], x, torch.logical_and)
         step = threat.eps * signs_of(drawn[:, 2:])
-        inside = window(x, row, col, side) > 0
         tried = torch.where(inside, threat.project(x + step, x), point)
         # A window that had these colours already gets the opposite ones: no query is wasted.
         same = unmoved(tried, point)
@@ -59,9 +84,7 @@ class Bumps:
         self._sides = torch.tensor(fitting, device=x.device)
         self._power = 2 if norm == "l2" else 1
         self._cell = max(most // 5, 1)
-        self._line = torch.arange(max(x.shape[2:]), device=x.device)
-        height, width = x.shape[2:]
-        self._extents = torch.tensor([height, width, height, width], device=x.device)
+        self._lines = Lines(x)
         self._profiles = _profiles(fitting).to(x.device)
 
     def first(self, state: Tensor, shape: tuple[int, ...], threat: ThreatModel) -> Tensor:
@@ -85,12 +108,10 @@ class Bumps:
         drawn = keyed.uniform(draw, (6 + x.shape[1],))
         dots = (self._sides[age] <= 3) & (drawn[:, 4] < DOTS)
         age = torch.where(dots, len(self._sides) - 1, age)
-        side = self._sides[age][:, None]
         # Row and column of the window that the bump takes, then of the one that gives its mass.
-        corners = corner(drawn[:, :4], side, self._extents)
-        lines = self._line - corners[:, :, None]
-        inside = ((lines >= 0) & (lines < side[:, :, None])).to(x.dtype)
-        to, source = (_outer(inside[:, at], inside[:, at + 1], x) for at in (0, 2))
+        lines, inside = self._lines.placed(drawn[:, :4], self._sides[age])
+        inside = inside.to(x.dtype)
+        to, source = (outer(inside[:, at], inside[:, at + 1], x, torch.mul) for at in (0, 2))
         bump = self._placed(lines[:, :2], age, drawn[:, 5] < 0.5, drawn[:, 6:], x)
         delta = point - x
         # The bump is added to what the window holds, both at length 1; the window's new length
@@ -137,16 +158,9 @@ class Bumps:
         place = start[:, :, None] + (lines + 1).clamp_(0, wide - 1)
         high, scale = self._profiles.view(2, -1)[:, place]
         scaled = scale[:, :1] * signs_of(drawn)[:, :, :, 0]
-        bump = _outer(high[:, 0], high[:, 1], x, torch.minimum)
+        bump = outer(high[:, 0], high[:, 1], x, torch.minimum)
         bump = bump * scaled[:, :, : x.shape[2], None]
         return bump.mul_(scale[:, 1, None, None, : x.shape[3]])
-
-
-def _outer(down: Tensor, across: Tensor, x: Tensor, of: Any = torch.mul) -> Tensor:
-    """(N, 1, H, W) from a number for each row and each column, (N, max(H, W)) each."""
-    rows, cols = down[:, None, : x.shape[2], None], across[:, None, None, : x.shape[3]]
-    combined: Tensor = of(rows, cols)
-    return combined
 
 
 def bump_of(side: int) -> Tensor:
@@ -190,22 +204,16 @@ def sides(x: Tensor, share: float) -> list[float]:
     return [math.sqrt(share * pixels / 2**age) for age in range(len(HALVINGS) + 1)]
 
 
-def corner(drawn: Tensor, side: Tensor, extent: int | Tensor) -> Tensor:
-    """The first of `side` lines among `extent`, the last ones included; from numbers in [0, 1)."""
-    return (drawn * ((extent - side).clamp_min(0) + 1)).long()
+def outer(
+    down: Tensor, across: Tensor, x: Tensor, of: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """(N, 1, H, W) from one value for each row and one for each column, (N, max(H, W)) each."""
+    return of(down[:, None, : x.shape[2], None], across[:, None, None, : x.shape[3]])
 
 
 def signs_of(drawn: Tensor) -> Tensor:
     """-1 or 1 for each channel, (N, C, 1, 1), from numbers (N, C) in [0, 1)."""
     return ((drawn < 0.5) * 2.0 - 1)[:, :, None, None]
-
-
-def window(x: Tensor, row: Tensor, col: Tensor, side: Tensor) -> Tensor:
-    """1 for the pixels in each example's window, else 0: (N, 1, H, W)."""
-    down = torch.arange(x.shape[2], device=x.device) - row[:, None]
-    across = torch.arange(x.shape[3], device=x.device) - col[:, None]
-    down, across = (((d >= 0) & (d < side[:, None])).to(x.dtype) for d in (down, across))
-    return down[:, None, :, None] * across[:, None, None, :]
 
 
 def unmoved(tried: Tensor, point: Tensor) -> Tensor:
