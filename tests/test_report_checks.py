@@ -193,6 +193,10 @@ def test_robust_overfitting_is_told_whichever_epoch_is_kept(
     chart = epochs.robustness(overfitted(0.4))
     assert chart is not None and f"{ends} for adversarial" in chart.takeaway
     assert chart.tips["series:line0:line"][2] == "adversarial, epoch 3: 40.0 %"
+    every = epochs.training(made)
+    assert every is not None
+    numbers = {key.label: key.number for key in every.keys}
+    assert chart.keys[0].number == numbers["adversarial"] > 0, "one colour on all of the page"
     # 2 standard errors of 55 % of 200 images are 7.04 points.
     for last, status in ((0.475, "WARN"), (0.48, "PASS")):
         assert check_of(overfitted(last), "robustness fall again").status == status

@@ -18,14 +18,26 @@ def by_epoch(
     series: dict[str, list[float]],
     *,
     chance: float | None = None,
+    networks: list[str] | None = None,
 ) -> Chart:
-    """Accuracy per epoch, one line for each entry of `series` (fractions, epoch 1 first)."""
+    """Accuracy per epoch, one line for each entry of `series` (fractions, epoch 1 first).
+
+    Where the entries are networks, `networks` are those of the whole page: the order of colours.
+    """
     return lines.chart(
         name,
         title,
         caption,
         takeaway,
-        [Line(entry, [*range(1, len(row) + 1)], [*row]) for entry, row in series.items()],
+        [
+            Line(
+                entry,
+                [*range(1, len(row) + 1)],
+                [*row],
+                networks.index(entry) if networks else None,
+            )
+            for entry, row in series.items()
+        ],
         x=EPOCH,
         y=Axis("accuracy", percent=True),
         chance=chance,
@@ -51,6 +63,7 @@ def training(results: Results) -> Chart | None:
             network: [epoch["validation_acc"] for epoch in info["history"]]
             for network, info in results.trained.items()
         },
+        networks=results.networks,
     )
 
 
@@ -69,4 +82,5 @@ def robustness(results: Results) -> Chart | None:
             network: [epoch["validation_robust_acc"] for epoch in info["history"]]
             for network, info in results.trained_to_resist.items()
         },
+        networks=results.networks,
     )

@@ -23,6 +23,8 @@ class Line:
     name: str
     x: list[float]
     y: list[float | Accuracy]
+    number: int | None = None
+    """of its colour and marker, one for a network on all of the page; None: its place here"""
 
     @property
     def values(self) -> list[float]:
@@ -63,10 +65,11 @@ def chart(
     height, rows = 230, -(-len(series) // 3)
     tips = {}
     scale = 100 if y.percent else 1
+    numbers = [place if each.number is None else each.number for place, each in enumerate(series)]
     with drawing.style():
         figure, axes = drawing.figure(height, legend_rows=rows)
-        for number, line in enumerate(series):
-            gid = f"series:line{number}:line"
+        for place, (number, line) in enumerate(zip(numbers, series, strict=True)):
+            gid = f"series:line{place}:line"
             axes.plot(
                 line.x,
                 [scale * value for value in line.values],
@@ -96,7 +99,7 @@ def chart(
         if chance is not None:
             drawing.chance_line(axes, chance, min(line.x[0] for line in series))
         _axes(axes, x, y, _top(series) if y.zoomed else 100)
-        names = [drawing.sample(number, line.name) for number, line in enumerate(series)]
+        names = [drawing.sample(n, line.name) for n, line in zip(numbers, series, strict=True)]
         drawing.legend(figure, names, row=0)
         file = drawing.to_bytes(figure)
     return Chart(
@@ -108,7 +111,10 @@ def chart(
         height=height,
         tips=tips,
         table=_table(series, x, y.told),
-        keys=[Key("network", f"line{n}", line.name, n) for n, line in enumerate(series)],
+        keys=[
+            Key("network", f"line{place}", line.name, number)
+            for place, (number, line) in enumerate(zip(numbers, series, strict=True))
+        ],
     )
 
 
