@@ -111,6 +111,7 @@ MASKED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: Hidden(before=lambda x: x.sqrt().square()),
         "Are gradients zero",
     ),
+    "sigmoids": (lambda: Hidden(after=lambda z: (z / 4).sigmoid()), "Are the outputs logits"),
     "clipped logits": (lambda: Hidden(after=lambda z: z.clamp(-5, 5)), "Are gradients zero"),
     "batch statistics": (BatchStatistics, "Does an answer depend"),
     "optimizing its input": (lambda: Hidden(before=purified), "Does the network optimize"),

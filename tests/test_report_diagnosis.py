@@ -37,9 +37,9 @@ def test_without_a_diagnosis_what_rests_on_it_is_not_run(tmp_path: Path) -> None
     listed = checks.checks(loaded, measures.measures(loaded))
     missing = [check for check in listed if check.status == checks.NOT_RUN]
     assert {check.status for check in listed} == {checks.PASS, checks.NOT_RUN}
-    assert len(missing) == 18
-    assert sum("needs evaluation.diagnosis" in check.formula for check in missing) == 17
-    assert "18 could not be run" in checks.counts(listed)
+    assert len(missing) == 19
+    assert sum("needs evaluation.diagnosis" in check.formula for check in missing) == 18
+    assert "19 could not be run" in checks.counts(listed)
 
 
 def test_a_diagnosis_that_is_asked_for_and_missing_is_told(tmp_path: Path) -> None:
@@ -58,6 +58,8 @@ def test_a_diagnosis_that_is_asked_for_and_missing_is_told(tmp_path: Path) -> No
         ("constant", 1, "WARN", "ignore tiny changes"),
         ("saturated", 2, "PASS", "probabilities saturate"),
         ("saturated", 3, "WARN", "probabilities saturate"),
+        ("squashed", 198, "PASS", "before any sigmoid"),
+        ("squashed", 199, "WARN", "before any sigmoid"),
         ("random", 1, "WARN", "answer twice alike"),
         ("company", 1, "FAIL", "rest of the batch"),
         ("fragile", 2, "PASS", "close to the edge"),

@@ -94,6 +94,12 @@ SIGNS = {
         "where the cross-entropy's gradient is exactly zero and the margin's is not",
         warn=0.01,
     ),
+    "squashed": Sign(
+        "Are the outputs logits, before any sigmoid?",
+        "whose outputs all lie in [0, 1], as a sigmoid's do, through which gradients vanish",
+        warn=0.99,
+        least=1,
+    ),
     "constant": Sign(
         "Does the answer ignore tiny changes?",
         "whose logits stay the same, bit for bit, when every pixel moves by 2^-13",

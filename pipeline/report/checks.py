@@ -108,7 +108,7 @@ def checks(results: Results, found: dict[tuple[str, str], Measure]) -> list[Chec
 
 
 # Of the signs that the attack stage counts; the others are read from the verdicts themselves.
-COUNTED = ("zero", "saturated", "constant", "random", "company", "precision", "fragile")
+COUNTED = ("zero", "saturated", "squashed", "constant", "random", "company", "precision", "fragile")
 
 
 def _diagnosed(results: Results) -> list[Check]:
