@@ -80,11 +80,25 @@ SETS: dict[str, dict[str, Any]] = {
             },
         },
     },
-    # MNIST too, another architecture. Nothing was tuned on it: what holds there was not chosen to.
+    # MNIST too, another architecture. The pace of Square's race was chosen with its images among
+    # others; before that, nothing was.
     "held_out": {
         "origin": "experiments/mnist/params.yaml",
         "data": {"samples": 10000},
         "recipe": {"architecture": "lenet5", "epochs": 4},
+        "networks": {
+            "masked": {
+                "batch_size": 64,
+                "adversarial": {"norm": "linf", "eps": 0.3, "steps": 1, "warm_up": 0.5},
+            },
+        },
+    },
+    # Once more MNIST, without convolutions. Nothing was tuned on it: what holds there was not chosen
+    # to. (On CIFAR-10 networks of this size resist a single step and hide little.)
+    "unseen": {
+        "origin": "experiments/mnist/params.yaml",
+        "data": {"samples": 10000},
+        "recipe": {"architecture": "mlp", "settings": {"hidden": [512, 512]}, "epochs": 8},
         "networks": {
             "masked": {
                 "batch_size": 64,
@@ -118,6 +132,7 @@ EPS = {
     ("cifar10", "plain"): {"linf": 1 / 255, "l2": 0.125, "l1": 1.8},
     ("cifar10", "adversarial"): {"linf": 4 / 255, "l2": 0.5, "l1": 2.0},
     ("held_out", "masked"): {"linf": 0.2, "l2": 1.0, "l1": 4.5},
+    ("unseen", "masked"): {"linf": 0.2, "l2": 1.5, "l1": 4.5},
 }
 
 

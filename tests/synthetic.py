@@ -321,8 +321,8 @@ def write_transfer(
 
 # What the attack stage counts in a healthy network, as far as it is not the number of images.
 SIGNS = {
-    "zero": 0, "saturated": 0, "squashed": 0, "constant": 0, "random": 0, "company": 0, "precision": 0,
-    "fragile": 0, "large": 10, "majority": 30, "unbounded": 0, "constant_class": 0,
+    "zero": 0, "saturated": 0, "squashed": 0, "constant": 0, "random": 0, "company": 0,
+    "precision": 0, "fragile": 0, "large": 10, "majority": 30, "unbounded": 0, "constant_class": 0,
     "optimizes": 0, "unstable_permille": 20,
 }  # fmt: skip
 

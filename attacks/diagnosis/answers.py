@@ -27,8 +27,9 @@ def of_answers(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, seed: int) ->
     """Answers that cannot be repeated, stand still, jump, or come from an optimization.
 
     Returns:
-        random, squashed, constant, company: counts of images by the names of `flags.SIGNS`; and optimizes,
-        unstable_permille, which `whole.of_whole` reads. None for what a random answer leaves open.
+        random, squashed, constant, company: counts of images by the names of `flags.SIGNS`; and
+        optimizes, unstable_permille, which `whole.of_whole` reads. None for what a random answer
+        leaves open.
     """
     logits = oracle.logits(x, keys)
     random = _differ(logits, _asked_with_other_luck(oracle, x, keys, seed), 0)
