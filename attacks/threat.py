@@ -79,6 +79,13 @@ class ThreatModel:
         """
         return project(x_adv, x, self.norm, self._radius(x))
 
+    def around(self, x: Tensor) -> Ball:
+        """Ball and box around images `x`, for a path that is projected step after step."""
+        if self.norm != "linf":
+            return Ball(self, x, None)
+        reach = column(self._radius(x), x)
+        return Ball(self, x, ((x - reach).clamp_(min=0), (x + reach).clamp_(max=1)))
+
     def fill(self, delta: Tensor, x: Tensor, stretch: float) -> Tensor:
         """In L2, the images x + clip(s * delta) that use the whole budget, clipped at the box.
 
@@ -125,6 +132,32 @@ class ThreatModel:
         best = flat.abs().argmax(dim=1, keepdim=True)
         step = torch.zeros_like(flat).scatter(1, best, flat.gather(1, best).sign())
         return step.view_as(grad)
+
+
+@dataclass(frozen=True)
+class Ball:
+    """Ball and box around each of some images (N, C, H, W); `ball[rows]` around some of them.
+
+    Attributes:
+        threat: norm and budgets.
+        x: the images.
+        walls: in L-infinity the least and the largest value of each pixel, both like x: found
+            once, they halve what a projection costs.
+    """
+
+    threat: ThreatModel
+    x: Tensor
+    walls: tuple[Tensor, Tensor] | None
+
+    def __getitem__(self, rows: Tensor) -> Ball:
+        low_high = None if self.walls is None else (self.walls[0][rows], self.walls[1][rows])
+        return Ball(self.threat[rows], self.x[rows], low_high)
+
+    def project(self, point: Tensor) -> Tensor:
+        """`ThreatModel.project`, the same bits."""
+        if self.walls is None:
+            return self.threat.project(point, self.x)
+        return torch.clamp(point, *self.walls)
 
 
 def length(delta: Tensor, norm: str) -> Tensor:

@@ -11,7 +11,7 @@ from .. import keyed
 from ..losses import LOSSES, towards
 from ..noise import on_surface
 from ..oracle import Oracle
-from ..search import Trail, first_points, moving
+from ..search import Trail, first_points, moving, those
 from ..threat import ThreatModel, column
 
 # Share of a step that follows the gradient; the rest repeats the move before.
@@ -71,28 +71,27 @@ def apgd(
         begin = start[rows] if start is not None and run == 0 else None
         point = first_points(begin, x[rows], threat[rows], state[rows], on_surface)
         previous = best = best_grad = point
-        pace = Pace(rows)
+        ball, pace = threat[rows].around(x[rows]), Pace(rows)
         for step in range(steps):
             seen = oracle.ascent(point, keys[rows], climbed, *[each[rows] for each in labels])
             stay = trail.see(rows, point, seen.logits, y[rows], seen.loss)
-            rows = rows[stay]
+            rows, ball, grad = those(stay, rows, ball, seen.grad)
             if len(rows) == 0:
                 break
             pace.keep(stay)
-            point, previous = point[stay], previous[stay]
-            grad = moving(seen.grad[stay], state[rows], step)
+            point, previous, best, best_grad = those(stay, point, previous, best, best_grad)
+            grad = moving(grad, state[rows], step)
             better = column(pace.see(seen.loss[stay]), point)
-            best = torch.where(better, point, best[stay])
-            best_grad = torch.where(better, grad, best_grad[stay])
+            best = torch.where(better, point, best)
+            best_grad = torch.where(better, grad, best_grad)
             if step in windows:
                 back = column(pace.halve(windows[step]), point)
                 point, grad = torch.where(back, best, point), torch.where(back, best_grad, grad)
-            near, base = threat[rows], x[rows]
-            length = near.eps * column(pace.size, point)
-            ahead = near.project(point + length * near.steepest(grad), base)
+            length = ball.threat.eps * column(pace.size, point)
+            ahead = ball.project(point + length * ball.threat.steepest(grad))
             if step:
                 move = FORWARD * (ahead - point) + (1 - FORWARD) * (point - previous)
-                ahead = near.project(point + move, base)
+                ahead = ball.project(point + move)
             previous, point = point, ahead
         trail.look(oracle, rows, point, keys, y, climbed, labels)
     return trail.x_adv

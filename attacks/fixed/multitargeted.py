@@ -133,7 +133,7 @@ def _race(
     lowest = torch.zeros_like(highest)
     live = (aim >= 0).nonzero()[:, 0]
     point = previous = point[live]
-    base, near = x[owner[live]], threat[owner[live]]
+    ball = threat[owner[live]].around(x[owner[live]])
     broken = torch.zeros(count, dtype=torch.bool, device=x.device)
     for step in range(steps + 1):
         mine = owner[live]
@@ -155,14 +155,15 @@ def _race(
             stay &= highest[live] >= HALFWAY * within * lowest[live]
         if step == steps or not stay.any():
             break
-        live, base, near = those(stay, live, base, near)
+        live, ball = those(stay, live, ball)
         point, previous, grad = those(stay, point, previous, grad)
         grad = moving(grad, state[live], step)
         size = FIRST_STEP * (1 + math.cos(math.pi * step / steps)) / 2
-        ahead = near.project(point + near.eps * size * near.steepest(grad), base)
+        near = ball.threat
+        ahead = ball.project(point + near.eps * size * near.steepest(grad))
         if step:
             move = FORWARD * (ahead - point) + (1 - FORWARD) * (point - previous)
-            ahead = near.project(point + move, base)
+            ahead = ball.project(point + move)
         previous, point = point, ahead
     winner = highest.view(len(runs), count).argmax(dim=0)
     return best.view(len(runs), count, *x.shape[1:])[winner, torch.arange(count, device=x.device)]

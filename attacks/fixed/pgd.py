@@ -82,12 +82,12 @@ def pgd(
         aim = aims[run % len(aims)]
         climbed = LOSSES[loss] if aim is None else gap
         labels = (y,) if aim is None else (y, aim)
-        base, near, velocity = x[rows], threat[rows], torch.zeros_like(point)
+        ball, velocity = threat[rows].around(x[rows]), torch.zeros_like(point)
         for step in range(steps):
             given = [each[rows] for each in labels]
             seen = oracle.ascent(point, keys[rows], climbed, *given)
             stay = trail.see(rows, point, seen.logits, y[rows], seen.loss)
-            rows, base, near = those(stay, rows, base, near)
+            rows, ball = those(stay, rows, ball)
             point, velocity, grad = those(stay, point, velocity, seen.grad)
             if len(rows) == 0:
                 break
@@ -96,10 +96,11 @@ def pgd(
                 size = length(grad.double(), "l1").float()
                 velocity = momentum * velocity + grad / column(size, grad)
                 grad = velocity
+            near = ball.threat
             steepest = (
                 sparse(grad, point, share[rows]) if share is not None else near.steepest(grad)
             )
             move = steepest.mul_(near.eps * (step_size / steps))
-            point = near.project(move.add_(point), base)
+            point = ball.project(move.add_(point))
         trail.look(oracle, rows, point, keys, y, climbed, labels)
     return trail.x_adv
