@@ -93,8 +93,8 @@ SETS: dict[str, dict[str, Any]] = {
             },
         },
     },
-    # Once more MNIST, without convolutions. Nothing was tuned on it: what holds there was not chosen
-    # to. (On CIFAR-10 networks of this size resist a single step and hide little.)
+    # MNIST, no convolutions. Nothing was tuned on it: what holds there was not chosen to hold.
+    # (On CIFAR-10 networks of this size resist a single step and hide little.)
     "unseen": {
         "origin": "experiments/mnist/params.yaml",
         "data": {"samples": 10000},
