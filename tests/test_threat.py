@@ -145,6 +145,18 @@ def test_the_linf_projection_clips_to_ball_and_box() -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
+def test_a_ball_around_images_projects_as_the_threat_model_does(norm: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(9, 2, 5, 3, generator=generator)
+    x[:3] = x[:3].round()
+    point = x + torch.randn(x.shape, generator=generator)
+    threat = ThreatModel(norm, torch.linspace(0, 1.5, 9).view(-1, 1, 1, 1))
+    ball, rows = threat.around(x), torch.tensor([7, 0, 4])
+    assert torch.equal(ball.project(point), threat.project(point, x))
+    assert torch.equal(ball[rows].project(point[rows]), threat[rows].project(point[rows], x[rows]))
+
+
+@pytest.mark.parametrize("norm", NORMS)
 def test_projected_images_are_feasible_and_points_inside_stay(norm: str) -> None:
     generator = torch.Generator().manual_seed(2)
     x = torch.rand(64, 3, 8, 6, generator=generator)
