@@ -82,9 +82,9 @@ class ThreatModel:
     def around(self, x: Tensor) -> Ball:
         """Ball and box around images `x`, for a path that is projected step after step."""
         if self.norm != "linf":
-            return Ball(self, x, None)
+            return Ball(self, (x,))
         reach = column(self._radius(x), x)
-        return Ball(self, x, ((x - reach).clamp_(min=0), (x + reach).clamp_(max=1)))
+        return Ball(self, ((x - reach).clamp_(min=0), (x + reach).clamp_(max=1)))
 
     def fill(self, delta: Tensor, x: Tensor, stretch: float) -> Tensor:
         """In L2, the images x + clip(s * delta) that use the whole budget, clipped at the box.
@@ -140,24 +140,21 @@ class Ball:
 
     Attributes:
         threat: norm and budgets.
-        x: the images.
-        walls: in L-infinity the least and the largest value of each pixel, both like x: found
-            once, they halve what a projection costs.
+        held: the images; in L-infinity the least and the largest value of each pixel: found once,
+            they halve what a projection costs.
     """
 
     threat: ThreatModel
-    x: Tensor
-    walls: tuple[Tensor, Tensor] | None
+    held: tuple[Tensor, ...]
 
     def __getitem__(self, rows: Tensor) -> Ball:
-        low_high = None if self.walls is None else (self.walls[0][rows], self.walls[1][rows])
-        return Ball(self.threat[rows], self.x[rows], low_high)
+        return Ball(self.threat[rows], tuple(each[rows] for each in self.held))
 
     def project(self, point: Tensor) -> Tensor:
         """`ThreatModel.project`, the same bits."""
-        if self.walls is None:
-            return self.threat.project(point, self.x)
-        return torch.clamp(point, *self.walls)
+        if self.threat.norm == "linf":
+            return torch.clamp(point, *self.held)
+        return self.threat.project(point, *self.held)
 
 
 def length(delta: Tensor, norm: str) -> Tensor:

@@ -82,20 +82,20 @@ def pgd(
         aim = aims[run % len(aims)]
         climbed = LOSSES[loss] if aim is None else gap
         labels = (y,) if aim is None else (y, aim)
-        ball, velocity = threat[rows].around(x[rows]), torch.zeros_like(point)
+        ball = threat[rows].around(x[rows])
+        velocity = torch.zeros_like(point) if momentum else None
         for step in range(steps):
             given = [each[rows] for each in labels]
             seen = oracle.ascent(point, keys[rows], climbed, *given)
             stay = trail.see(rows, point, seen.logits, y[rows], seen.loss)
-            rows, ball = those(stay, rows, ball)
-            point, velocity, grad = those(stay, point, velocity, seen.grad)
+            rows, ball, point, grad = those(stay, rows, ball, point, seen.grad)
             if len(rows) == 0:
                 break
             grad = moving(grad, state[rows], step)
-            if momentum:
+            if velocity is not None:
                 size = length(grad.double(), "l1").float()
-                velocity = momentum * velocity + grad / column(size, grad)
-                grad = velocity
+                (velocity,) = those(stay, velocity)
+                grad = velocity = momentum * velocity + grad / column(size, grad)
             near = ball.threat
             steepest = (
                 sparse(grad, point, share[rows]) if share is not None else near.steepest(grad)
