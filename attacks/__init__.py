@@ -14,7 +14,12 @@ Names are loaded when first used: importing one attack does not import the other
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
+
+# Else MKL rounds a row of a matrix product by where in memory it stands: an image's logits would
+# depend on its place in the batch. It costs nothing, and MKL reads it before its first product.
+os.environ.setdefault("MKL_CBWR", "AUTO")
 
 _HOME = {
     "ThreatModel": "threat",

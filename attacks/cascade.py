@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .generators import kept
 from .geometry import threat_of
 from .losses import is_broken
 from .oracle import Oracle
 from .registry import Attacker, load
 from .threat import column
-from .verdict import BROKEN, ERROR, SURVIVED, TOLERANCE, judge, read_as
+from .verdict import BROKEN, ERROR, SURVIVED, judge, read_as, within
 
 RUN, SKIPPED, IMPLIED = 0, 1, 2
 
@@ -81,7 +82,7 @@ class Cascade:
 
     def attack(self, code: int, attacker: Attacker) -> Tensor:
         """Run one attack on what is undecided, each at its budget; return who was tried, (M,)."""
-        undecided = (self.level >= 0) & (self.best > self.budget() + TOLERANCE)
+        undecided = (self.level >= 0) & (self.best > within(self.budget()))
         if attacker.entry.kind == "minimum":
             # Its nearest image lies beyond this budget, or the example would not be undecided.
             known = (undecided & self.answered[code]).nonzero()[:, 0]
@@ -102,7 +103,9 @@ class Cascade:
         self.table["how"][cell] = RUN
         before = self.oracle.passes(keys)
         try:
-            answer = self._call(attacker, todo, eps)
+            # A user's attack may draw from torch's own generators.
+            with kept(self.x.device, self.seed), torch.enable_grad():
+                answer = self._call(attacker, todo, eps).detach()
             answer = self.oracle.settle(answer, self.x[todo], self.norm, eps)
             judged = judge(self.oracle, self.x[todo], answer, self.y[todo], keys, self.norm, eps)
         except Exception as error:  # an attack's crash is a result: neither 0 % nor 100 %
@@ -121,7 +124,7 @@ class Cascade:
         self.table["margin"][cell] = judged.margin
         self.failed[todo[judged.outcome == ERROR]] = True
         self.answered[code, todo[judged.outcome != ERROR]] = True
-        inside = judged.distance <= eps + TOLERANCE
+        inside = judged.distance <= within(eps)
         self._dispute(todo, answer, (judged.outcome == SURVIVED) & inside)
         higher = (judged.outcome == SURVIVED) & inside & (judged.margin > self.highest[todo])
         self.closest[todo[higher]] = answer[higher]
@@ -136,7 +139,7 @@ class Cascade:
             near = eps[fell]
         self.best[hit] = near.double()
         # The same witness breaks it at every smaller budget that it fits.
-        fits = (self.grid[:, None] + TOLERANCE >= near.double()) & (
+        fits = (within(self.grid)[:, None] >= near.double()) & (
             torch.arange(len(self.grid), device=todo.device)[:, None] < self.level[hit]
         )
         level, row = fits.nonzero(as_tuple=True)
@@ -180,11 +183,11 @@ class Cascade:
     def step_down(self) -> None:
         """After a round: broken examples go to the next open budget, survivors are done."""
         active = self.level >= 0
-        broken = active & (self.best <= self.budget() + TOLERANCE)
+        broken = active & (self.best <= within(self.budget()))
         done = active & ~broken & ~self.failed
         self.survived[done] = self.level[done]
         # Budgets too small for the witness are those before its place in the grid.
-        fitting = torch.bucketize(self.best.double() - TOLERANCE, self.grid)
+        fitting = torch.bucketize(self.best.double(), within(self.grid))
         self.level = torch.where(broken, fitting - 1, torch.where(done, -1, self.level - 1))
         self.level.clamp_min_(-1)
         self.failed[:] = False

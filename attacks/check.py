@@ -12,6 +12,8 @@ from .oracle import Oracle
 # A model whose logits move by more than this share of the largest when it is asked again draws
 # them at random; a deterministic one rounds alike.
 SAME = 1e-4
+# There are tables as long as the largest key.
+KEYS = 2**31
 
 
 def check_model(
@@ -26,11 +28,12 @@ def check_model(
 
     Raises:
         ModelError: images outside [0, 1], labels that are not one int64 class for each image or
-            have no logit, logits of a wrong shape, NaN or infinite logits, probabilities in place
+            have no logit, keys that are not distinct indices, a model that writes into its images,
+            logits of a wrong shape, NaN or infinite logits, probabilities in place
             of logits, or answers drawn at random where no number of draws was given.
     """
-    if x.dim() != 4 or not x.is_floating_point():
-        raise ModelError(f"images must be float (N, C, H, W), got {x.dtype} {tuple(x.shape)}")
+    if x.dim() != 4 or x.dtype != torch.float32:
+        raise ModelError(f"images must be float32 (N, C, H, W), got {x.dtype} {tuple(x.shape)}")
     if len(x) == 0:
         raise ModelError("no images to attack")
     if y.dtype != torch.int64 or y.shape != (len(x),):
@@ -43,14 +46,14 @@ def check_model(
             f"images must lie in [0, 1], got [{float(x.min()):g}, {float(x.max()):g}]; "
             "put the normalization inside the model"
         )
+    _check_keys(keys, len(x))
     try:
+        varies = not oracle.draws and _varies(oracle, x)
         logits = oracle.plain(x) if oracle.draws else oracle.judged(x, keys)
     except RuntimeError as error:
         raise ModelError(
             f"the model does not take images of shape {tuple(x.shape[1:])}: {error}"
         ) from error
-    if logits.dim() != 2 or logits.shape[1] < 2:
-        raise ModelError(f"the model must return logits (N, K >= 2), got {tuple(logits.shape)}")
     if int(y.max()) >= logits.shape[1] or int(y.min()) < 0:
         raise ModelError(
             f"{called} go from {int(y.min())} to {int(y.max())}, but the model has "
@@ -67,13 +70,43 @@ def check_model(
         )
     if oracle.draws:
         return oracle.judged(x, keys)
-    if answers_vary(oracle, x[: oracle.slots]):
+    if varies:
         raise ModelError(
             "the model answers differently when it is asked again: one lucky draw would count as "
             "a break; say over how many draws a verdict is taken (draws=20), or make it "
             "deterministic"
         )
     return logits
+
+
+def _check_keys(keys: Tensor, count: int) -> None:
+    if keys.dtype != torch.int64 or keys.shape != (count,):
+        raise ModelError(
+            f"keys must be one int64 index for each image, ({count},), "
+            f"got {keys.dtype} {tuple(keys.shape)}"
+        )
+    if int(keys.min()) < 0 or int(keys.max()) >= KEYS:
+        raise ModelError(
+            f"keys must lie in 0 to {KEYS - 1}, got {int(keys.min())} to {int(keys.max())}"
+        )
+    if len(keys.unique()) < count:
+        raise ModelError("keys must differ: what an image is to be, and its draws, go by its key")
+
+
+def _varies(oracle: Oracle, x: Tensor) -> bool:
+    """Whether the model's answers vary; refused if it writes into its images: it would change the
+    caller's, and what attacks try."""
+    given = x[: oracle.slots]
+    missing = oracle.slots - len(given)
+    given = torch.cat([given, given[-1:].expand(missing, *x.shape[1:])])  # not the caller's
+    before = given.clone()
+    varies = answers_vary(oracle, given)
+    if not torch.equal(given, before):
+        raise ModelError(
+            "the model changes the images it is given (is its normalization in place?); let it "
+            "work on a copy: x = x.clone()"
+        )
+    return varies
 
 
 def answers_vary(oracle: Oracle, x: Tensor) -> bool:

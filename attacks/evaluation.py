@@ -11,7 +11,7 @@ from .diagnosis.signs import signs as look_for_signs
 from .ensembles import ENSEMBLES
 from .errors import ModelError, ThreatError
 from .geometry import Threat
-from .oracle import SLOTS, Oracle
+from .oracle import SLOTS, Oracle, usable
 from .registry import (
     ATTACKS,
     Attacker,
@@ -28,6 +28,7 @@ from .views.randomized import Randomized
 from .views.targeted import Targeted
 
 
+@torch.inference_mode(False)
 def evaluate(
     model: nn.Module,
     x: Tensor,
@@ -79,7 +80,7 @@ def evaluate(
     """
     if len(x) == 0:
         raise ModelError("no images to attack")
-    if not isinstance(threat.eps, float | int):
+    if isinstance(threat.eps, Tensor):
         raise ThreatError("evaluate takes one eps for all examples; a grid is run_suite's")
     largest = largest_eps(threat.norm, x[:1].numel())
     if threat.eps > largest * (1 + 1e-9):
@@ -88,6 +89,7 @@ def evaluate(
             f"{tuple(x.shape[1:])} in [0, 1]: at most {largest:g}; eight grey levels are 8/255"
         )
     attackers = _attackers(ensemble, threat.norm, gradients, draws)
+    x, y = usable(x), usable(y)
     keys = (torch.arange(len(x)) if keys is None else keys).to(x.device)
     oracle = Oracle(model, slots=slots, search=search)
     if draws is not None:

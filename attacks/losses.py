@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# A wrong class must lead by this share of the largest |logit|: a tie is not a break.
+# A wrong class must lead the label by this share of the larger of their |logits|: a tie is not a
+# break. Of the two alone: a class that is switched off by a logit of -1e9 has no part in it.
 LEAD = 1e-6
 
 Loss = Callable[..., Tensor]
@@ -100,7 +101,12 @@ def is_broken(logits: Tensor, y: Tensor) -> Tensor:
     wrong = logits.argmax(dim=1) != y
     if not wrong.any():  # mostly, after an attack's first steps; the rest takes five times as long
         return wrong
-    return margin(logits, y) > LEAD * logits.abs().amax(dim=1)
+    return lead(rival(logits, y)[0], logits.gather(1, y[:, None])[:, 0]) > LEAD
+
+
+def lead(ahead: Tensor, behind: Tensor) -> Tensor:
+    """By what share of the larger of the two |logits| those `ahead` lead those `behind`, (N,)."""
+    return (ahead - behind) / torch.maximum(ahead.abs(), behind.abs())
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "margin": margin, "dlr": dlr}

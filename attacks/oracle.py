@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .errors import ModelError
 from .generators import kept
-from .precision import ieee
+from .precision import ieee, warn_if_rows_differ
 
 # A compromise for a CPU: the smallest networks want more, as each pass costs its Python, and larger
 # ones fewer, which waste less where few images are left (docs/attacks.md). A GPU wants hundreds.
@@ -61,6 +62,11 @@ class Oracle:
         search: nn.Module | None = None,
         repair: bool = True,
     ) -> None:
+        if not isinstance(model, nn.Module):
+            raise ModelError(f"the model must be an nn.Module, got {type(model).__name__}")
+        if slots < 1:
+            raise ModelError(f"slots must be a number >= 1, got {slots}")
+        warn_if_rows_differ()
         self.model = model
         self._repair = repair
         self.search = model if search is None else search
@@ -157,7 +163,7 @@ class Oracle:
         with self._as_found(x.device), torch.enable_grad():
             for count, (part, *others) in self._slots(x, *rows):
                 images = part.detach().requires_grad_(True)
-                logits = self.search(images)
+                logits = answer(self.search, images)
                 values = losses(logits, *others)
                 backwards = values.shape[1]
                 last = backwards - 1
@@ -193,7 +199,7 @@ class Oracle:
         answers = []
         with self._as_found(x.device), torch.no_grad():
             for count, (part,) in self._slots(x):
-                answers.append(model(part)[:count].clone())
+                answers.append(answer(model, part)[:count].clone())
         return torch.cat(answers)
 
     def _ascent(self, x: Tensor, loss: Callable[..., Tensor], *rows: Tensor) -> Ascent:
@@ -203,7 +209,7 @@ class Oracle:
             parts = zip(self._slots(x, *rows), grads.split(self.slots), strict=True)
             for (count, (part, *others)), grad in parts:
                 images = part.detach().requires_grad_(True)
-                logits = self.search(images)
+                logits = answer(self.search, images)
                 values = loss(logits, *others)
                 answers.append([each.detach()[:count].clone() for each in (logits, values)])
                 _gradient(values, images, out=grad, repair=self._repair)
@@ -237,6 +243,30 @@ class Oracle:
             room = torch.zeros(missing, dtype=torch.int64)
             self._forwards = torch.cat([self._forwards, room])
             self._backwards = torch.cat([self._backwards, room])
+
+
+def usable(given: Tensor) -> Tensor:
+    """What a caller gave, without its graph, and copied if it cannot take part in a gradient."""
+    return given.clone() if given.is_inference() else given.detach()
+
+
+def answer(model: nn.Module, images: Tensor) -> Tensor:
+    """What the model returns for images, in their own precision: it may compute in a lower one.
+
+    Raises:
+        ModelError: for anything but one row of logits for each image.
+    """
+    logits = model(images)
+    if not isinstance(logits, Tensor):
+        raise ModelError(
+            f"the model must return a tensor of logits (N, K), returns {type(logits).__name__}"
+        )
+    if logits.dim() != 2 or len(logits) != len(images) or logits.shape[1] < 2:
+        raise ModelError(
+            f"the model must return logits (N, K >= 2), returns {tuple(logits.shape)} for "
+            f"{len(images)} images"
+        )
+    return logits.to(images.dtype)
 
 
 def lowest(found: Iterable[Ascent], rank: Rank) -> Ascent:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
@@ -9,6 +11,20 @@ from typing import Any, Literal
 import torch
 
 Precision = Literal["fp32", "tf32", "bf16"]
+
+
+@functools.cache
+def warn_if_rows_differ() -> None:
+    """Warn, once, where the CPU's matrix products round a row by where in memory it stands."""
+    row, weight = torch.linspace(0, 1, 9).sqrt(), torch.linspace(-1, 1, 90).sin().view(10, 9)
+    product = torch.nn.functional.linear(row.expand(64, 9).contiguous(), weight)
+    if bool((product != product[:1]).any()):
+        warnings.warn(
+            "torch multiplied matrices before epsball.attacks was imported: the bits of an image's "
+            "logits may depend on its place in the batch. Import epsball.attacks first, or set the "
+            "environment variable MKL_CBWR=AUTO",
+            stacklevel=2,
+        )
 
 
 @contextmanager

@@ -9,6 +9,8 @@ budgets share their passes. A minimum-norm attack runs once and answers every bu
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,10 +20,11 @@ from torch import Tensor, nn
 
 from .cascade import IMPLIED, SKIPPED, Cascade
 from .check import check_model
+from .errors import ThreatError
 from .geometry import threat_of
-from .oracle import Oracle
+from .oracle import Oracle, usable
 from .registry import Attacker
-from .verdict import TOLERANCE
+from .verdict import within
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ COLUMNS = (
 )
 
 
+@torch.inference_mode(False)
 def run_suite(
     model: nn.Module | Oracle,
     x: Tensor,
@@ -118,8 +122,15 @@ def run_suite(
 
     Raises:
         ModelError: if the model cannot be judged; before any attack.
+        ThreatError: if the grid is empty, does not increase, or holds what is no budget.
     """
+    budgets = list(eps_grid)
+    if not budgets or not all(map(math.isfinite, budgets)) or budgets[0] < 0:
+        raise ThreatError(f"eps_grid must hold numbers >= 0, got {budgets}")
+    if any(small >= large for small, large in itertools.pairwise(budgets)):
+        raise ThreatError(f"eps_grid must increase, got {budgets}")
     oracle = Oracle.of(model)
+    x, y = usable(x), usable(y)
     keys = torch.arange(len(x)) if keys is None else keys
     keys = keys.to(x.device)
     clean = check_model(oracle, x, y, keys)
@@ -135,7 +146,7 @@ def run_suite(
 
 def _progress(cascade: Cascade, attacker: Attacker, tried: Tensor) -> Progress:
     eps = cascade.budget()[tried]
-    fell = int((cascade.best[tried] <= eps + TOLERANCE).sum())
+    fell = int((cascade.best[tried] <= within(eps)).sum())
     decided = int((cascade.level < 0).sum())
     return Progress(attacker.label, float(eps.min()), float(eps.max()), fell, len(tried), decided)
 
@@ -161,7 +172,7 @@ def _result(cascade: Cascade) -> SuiteResult:
     }
     rows = {name: columns[name].reshape(-1).cpu() for name in COLUMNS}
     hit = (cascade.right & cascade.best.isfinite()).nonzero()[:, 0]
-    smallest = torch.bucketize(cascade.best[hit].double() - TOLERANCE, cascade.grid)
+    smallest = torch.bucketize(cascade.best[hit].double(), within(cascade.grid))
     threat, answer = threat_of(cascade.norm, 0.0, cascade.x), cascade.answer[hit]
     witnesses = Witnesses(
         index=cascade.keys[hit].cpu(),

@@ -50,6 +50,8 @@ class ThreatModel:
                 raise ThreatError(f"every eps must be a number >= 0, got {self.eps.flatten()}")
         elif not (math.isfinite(self.eps) and self.eps >= 0):
             raise ThreatError(f"eps must be a number >= 0, got {self.eps!r}")
+        else:
+            object.__setattr__(self, "eps", float(self.eps))  # numpy has numbers of its own
 
     def __getitem__(self, rows: Tensor | slice) -> ThreatModel:
         """The threat model of the examples `rows`; the same one where all share a budget."""
@@ -75,9 +77,10 @@ class ThreatModel:
         """The nearest point (Euclidean) of ball and box to each image of `x_adv`.
 
         The projection is exact on the intersection, not ball first and box after: clipping
-        after rescaling gives budget away (Croce and Hein 2021 showed what it costs in L1).
+        after rescaling gives budget away (Croce and Hein 2021 showed what it costs in L1). It is
+        no part of a graph.
         """
-        return project(x_adv, x, self.norm, self._radius(x))
+        return project(x_adv.detach(), x, self.norm, self._radius(x))
 
     def around(self, x: Tensor) -> Ball:
         """Ball and box around images `x`, for a path that is projected step after step."""
@@ -94,7 +97,8 @@ class ThreatModel:
         """
         radius = self._radius(x)
         size = length(delta, "l2").clamp_min(1e-12)
-        most = (stretch * radius / size).square()[:, None]
+        # No budget, however far it stretches, is none.
+        most = (stretch * radius / size).nan_to_num(0, math.inf).square()[:, None]
         return _scale_into_l2(delta, x, _within(radius, x, "l2"), most)
 
     def reach(self, x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from .geometry import threat_of
@@ -46,8 +47,8 @@ def judge(
     """Judge perturbed images by the original model, in eval mode and IEEE float32.
 
     Broken means: finite, inside [0, 1], within `eps` of the original (tolerance 1e-6), and
-    misclassified with the wrong class ahead by more than 1e-6 of the largest |logit|; of a view,
-    such as a targeted one, broken by the problem that it poses.
+    misclassified with the wrong class ahead of the label by more than 1e-6 of the larger of their
+    |logits|; of a view, such as a targeted one, broken by the problem that it poses.
 
     Args:
         oracle: the model.
@@ -62,11 +63,17 @@ def judge(
     x_adv, distance = threat.image(answer, x), threat.distance(answer, x)
     logits = oracle.judged(x_adv, keys)
     flat = x_adv.flatten(1)
-    feasible = (flat.amin(dim=1) >= 0) & (flat.amax(dim=1) <= 1) & (distance <= eps + TOLERANCE)
+    feasible = (flat.amin(dim=1) >= 0) & (flat.amax(dim=1) <= 1) & (distance <= within(eps))
     posed, label = oracle.problem(logits, y, keys)
     outcome = (feasible & is_broken(posed, label)).int() * BROKEN
     outcome[~logits.isfinite().all(dim=1)] = ERROR
     return Judgement(outcome, *read_as(logits), margin(posed, label), distance)
+
+
+def within(eps: float | Tensor) -> Tensor:
+    """The largest distance that counts as within a budget; of no budget, none."""
+    budget = torch.as_tensor(eps)
+    return budget + budget.clamp_max(TOLERANCE)
 
 
 def read_as(logits: Tensor) -> tuple[Tensor, Tensor]:

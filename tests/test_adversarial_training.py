@@ -16,6 +16,7 @@ from pipeline.training.fit import Fitted, fit
 from pipeline.training.images import Images
 from pipeline.training.overfitting import collapse, robustness
 from pipeline.training.perturb import perturb
+from pipeline.training.selection import Selection
 from training import CPU, made_up, recipe
 
 TRAIN, VALIDATION = made_up(150), made_up(60, seed=1)
@@ -120,6 +121,19 @@ def test_robust_overfitting_is_best_and_last() -> None:
     found = robustness(rows((0.2, 0.3), (0.6, 0.7), (0.5, 0.7)), images=60)
     assert (found["best"], found["best_epoch"]) == (0.6, 2)
     assert (found["last"], found["last_epoch"], found["images"]) == (0.5, 3, 60)
+
+
+def test_epochs_of_a_rising_threat_count_beside_no_later_one() -> None:
+    adversarial = {"method": "pgd", "steps": 1, "warm_up": 0.5} | LINF
+    wanted = recipe(epochs=6, select="best", adversarial=adversarial)
+    model = nn.Linear(2, 2)
+    selection = Selection(wanted, judged=True)
+    history = rows((0.5, 0.5), (0.9, 0.9), (0.6, 0.6), (0.7, 0.7), (0.8, 0.8), (0.8, 0.8))
+    for row, kept in zip(history, (1, 2, 2, 4, 5, 6), strict=True):
+        selection.consider(row, model)
+        assert selection.epoch == kept
+    found = robustness(history, images=60, rising=3)
+    assert (found["best"], found["best_epoch"]) == (0.8, 6)
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,19 @@ def test_rotation_turns_about_the_middle() -> None:
     assert abs(abs(left - right) - 6.6) < 1.0
 
 
+def test_images_that_are_not_square_turn_in_pixels() -> None:
+    square, wide = torch.zeros(1, 1, 41, 41), torch.zeros(1, 1, 21, 41)
+    square[:, :, 18:23, 30:35] = wide[:, :, 8:13, 30:35] = 1  # the same blob right of the middle
+    for name in ("rotation", "shear"):
+        turned = augment(square, draws(1, **{name: 0.9}), HEAVIER, flip=False)
+        assert torch.allclose(
+            augment(wide, draws(1, **{name: 0.9}), HEAVIER, flip=False),
+            turned[:, :, 10:31],
+            atol=1e-5,
+        )
+        assert (turned - square).abs().max() > 0.1
+
+
 def test_brightness_and_contrast_by_hand() -> None:
     images = 0.4 + 0.2 * torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     brighter = augment(images, draws(2, brightness=1.0), HEAVIER, flip=False)

@@ -321,7 +321,7 @@ def test_a_start_that_cannot_be_is_told(given, told: str) -> None:
     ("given", "told"),
     [
         ({"start": 255 * torch.ones(3, 1, 8, 8)}, r"must lie in \[0, 1\], got \[255, 255\]"),
-        ({"start": torch.ones(3, 64)}, r"must be float \(N, C, H, W\)"),
+        ({"start": torch.ones(3, 64)}, r"must be float32 \(N, C, H, W\)"),
         ({"start": torch.ones(2, 1, 8, 8)}, "targets must be one int64 class for each image"),
         ({"target": torch.tensor([1, 10, 3])}, "targets go from 1 to 10, but the model has 10"),
         ({"target": torch.tensor([1.0, 2.0, 3.0])}, "targets must be one int64 class"),

@@ -407,8 +407,10 @@ def test_photos_of_several_sizes_are_brought_to_one_as_torchvision_does_it(work:
     [
         (np.full((2, 1, 8, 8), -0.4), "normalized already"),
         (np.full((2, 1, 8, 8), 1.8) - np.eye(8) * 2, "normalized already"),
-        (np.full((2, 1, 8, 8), 200.0), "from 200 to 200, .* divide them by the largest value"),
-        (np.eye(8)[None].repeat(2, 0) * 16, "from 0 to 16, .* divide them by the largest value"),
+        (np.full((2, 1, 8, 8), 200.5), "from 200.5 to 200.5, .* divide them by the largest value"),
+        (np.eye(8)[None].repeat(2, 0) * 1.01, "from 0 to 1.01, .* divide them by the largest"),
+        (np.eye(8)[None].repeat(2, 0) * 16, "no pixel is brighter than 16"),
+        (np.full((2, 1, 8, 8), 256.0), "from 256 to 256, .* divide them by the largest value"),
         (np.full((2, 1, 8, 8), 65535, np.uint16), "to 65535, .* divide them by .* 65535 for 16"),
         (np.full((2, 1, 8, 8), 16, np.uint8), "no pixel is brighter than 16, where 8 bits go to"),
         (np.full((2, 1, 8, 8), 1), "no pixel is brighter than 1, .* as dark as that"),
@@ -421,3 +423,19 @@ def test_images_that_are_not_in_the_box_are_refused(work: Path, x: np.ndarray, t
     np.savez("bad.npz", x=x, y=[0, 1])
     with pytest.raises(UserError, match=told):
         given("bad.npz")
+
+
+def test_whole_numbers_and_rounded_ones_are_taken_whatever_their_type(work: Path) -> None:
+    wanted = np.random.default_rng(0).integers(0, 256, (2, 1, 8, 8))
+    wanted[:, :, 0, :2] = 0, 255
+    for x in (wanted.astype(np.float32), wanted / 255 + 1e-6, wanted / 255 - 1e-9):
+        np.savez("same.npz", x=x, y=[0, 1])
+        assert np.array_equal(given("same.npz").x, wanted)
+
+
+def test_a_class_that_names_no_label_and_channels_that_no_image_has_are_told(work: Path) -> None:
+    np.savez("two.npz", x=np.full((2, 1, 8, 8), 200, np.uint8), y=[0, 1])
+    with pytest.raises(UserError, match="--classes: none of the outputs named is a label"):
+        given("two.npz", outputs={"cat": 77})
+    with pytest.raises(UserError, match="--normalize: 2 means and deviations"):
+        given("two.npz", channels=2)

@@ -99,6 +99,10 @@ CONTRADICTIONS = [
         memorizer(architecture="cnn", batch_size=1),
         ["memorize.networks.heart.batch_size: 1 leaves one of 1293"],
     ),
+    (
+        _network(augmentation={"scheme": "none", "mixup": 0.4}, batch_size=1),
+        ["networks.own.augmentation.mixup: an image is mixed with another", "batch_size is 1"],
+    ),
     (put("recipe", "optimizer")("adam"), ["recipe.momentum: no network", "recipe.nesterov"]),
     (put("recipe", "optimizer")("adm"), ["recipe.optimizer", "'adamw'"]),
     (put("recipe", "lr_decay")(0.5), ["recipe.lr_decay: no network"]),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import synthetic
+from pipeline.base.config import load as load_config
 from pipeline.report import (
     factors,
     loading,
@@ -197,6 +200,9 @@ def test_what_was_fitted_is_arranged_by_network_and_regularizer(findings: Findin
     [
         ({"l1_penalty": 0.001}, "l1 penalty 0.001"),
         ({"augmentation": {"scheme": "none"}, "flip": True}, "mirroring augmentation"),
+        ({"augmentation": {"scheme": "none"}, "flip": False}, "no regularization"),
+        ({"augmentation": "light", "flip": True}, "light, mirroring augmentation"),
+        ({"augmentation": "light", "flip": False}, "light augmentation"),
         ({}, "no regularization"),
     ],
 )
@@ -226,6 +232,9 @@ PAPER = {
         ({"settings": {"images": "whole", "batch_norm": True}}, ""),
         ({"settings": {"images": "zhang", "batch_norm": True, "activation": "elu"}}, ""),
         ({"augmentation": "light"}, ""),
+        ({"augmentation": {"scheme": "none", "crop": 2}, "flip": True}, ""),
+        ({"augmentation": {"scheme": "none"}, "flip": True}, ""),
+        ({"loss": "hinge"}, ""),
         ({"dropout": 0.5}, ""),
     ],
 )
@@ -237,6 +246,19 @@ def test_the_papers_figures_stand_beside_its_own_set_up_alone(
     assert published.beside(run, "digits") == ""
     assert published.beside(run | {"n_train": 40_000}, "cifar10") == ""
     assert published.beside(run | {"fraction": 0.5}, "cifar10") == ""
+
+
+def test_each_of_the_papers_figures_stands_beside_a_network_of_the_experiment() -> None:
+    root = Path(__file__).parent.parent
+    described = load_config(root / "experiments" / "memorize_cifar10" / "params.yaml")
+    paper = yaml.safe_load(Path(published.__file__).with_name("zhang2017.yaml").read_text())
+    told = []
+    for name in described.memorize.networks:
+        recipe = described.memorizing(name).model_dump(mode="json")
+        for fraction in (0.0, 1.0):
+            run = random(name, fraction, n_train=50_000, recipe=recipe)
+            told.append(published.beside(run, "cifar10"))
+    assert sum(map(bool, told)) == len(paper["rows"])
 
 
 def checked(findings: Findings, question: str, *runs: dict[str, Any]) -> Check:

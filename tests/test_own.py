@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from pipeline.base.config.own import Own
 from pipeline.base.errors import UserError
 from pipeline.base.networks import load_network, save_described
 from pipeline.base.watched import watched
+from pipeline.base.weights import give_weights
 from pipeline.sources.listing import listing_of
 
 ROOT = Path(__file__).parent.parent
@@ -315,6 +317,18 @@ def test_weights_inside_a_checkpoint_and_behind_a_wrapper_are_found(mine) -> Non
     wrapped = {f"module.{name}": value for name, value in state.items()}
     torch.save({"epoch": 9, "state_dict": wrapped}, "w.pt")
     assert torch.equal(taken()[0](x), plain)
+    torch.save({f"_orig_mod.{name}": value for name, value in wrapped.items()}, "w.pt")
+    assert torch.equal(taken()[0](x), plain)
+
+
+def test_a_model_that_is_wrapped_itself_takes_what_fits_it(tmp_path: Path) -> None:
+    file, plain = tmp_path / "w.pt", nn.Linear(3, 2)
+    wrapped = nn.Sequential(OrderedDict(module=plain))  # as DataParallel names it
+    for saved in (plain, wrapped):
+        torch.save(saved.state_dict(), file)
+        for network in (nn.Linear(3, 2), nn.Sequential(OrderedDict(module=nn.Linear(3, 2)))):
+            give_weights(network, file, "k")
+            assert torch.equal(next(network.parameters()), plain.weight)
 
 
 def test_a_changed_file_is_seen_and_python_s_leavings_are_not(mine) -> None:

@@ -22,6 +22,7 @@ from pipeline.base.splits import Split
 from pipeline.base.store import Place, read_json
 from pipeline.base.watched import started_from
 from pipeline.training.fit import fit
+from pipeline.training.modes import training_mode
 from test_stages import tiny
 from training import CPU, made_up, recipe
 
@@ -80,6 +81,50 @@ def test_a_frozen_network_trains_its_last_layer(cnn: Path) -> None:
         ours, theirs = model.state_dict(), before.state_dict()
         changed = {name for name in ours if not torch.equal(ours[name], theirs[name])}
         assert changed == set(last(model))
+
+
+def test_a_frozen_network_still_drops_what_the_recipe_says(cnn: Path) -> None:
+    wanted = recipe(architecture="cnn", weights=str(cnn), frozen=True, dropout=0.5)
+    model, _ = new_network(wanted, TRAIN, "n")
+    inside = nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5)).requires_grad_(False)  # of a block
+    model.add_module("block", inside)
+    training_mode(model)
+    dropouts = [part for part in model.modules() if isinstance(part, nn.Dropout)]
+    assert all(part.training for part in dropouts) and len(dropouts) > 1
+    assert not any(part.training for part in model.modules() if isinstance(part, nn.BatchNorm2d))
+
+
+def test_a_bare_state_dict_is_normalized_as_itself_says_or_the_images_do(
+    cnn: Path, tmp_path: Path
+) -> None:
+    before, described = load_network(cnn)
+    other = dataclasses.replace(TRAIN, x=TRAIN.x // 2)
+    file = tmp_path / "w.pth"
+    torch.save(before.state_dict(), file)
+    whole, settings = new_network(recipe(architecture="cnn", weights=str(file)), other, "n")
+    assert settings["settings"]["mean"] == pytest.approx(described["settings"]["mean"])
+    assert torch.equal(weight_of(whole), weight_of(before))
+    torch.save(before.get_submodule("network").state_dict(), file)
+    bare, settings = new_network(recipe(architecture="cnn", weights=str(file)), other, "n")
+    _, own = new_network(recipe(architecture="cnn"), other, "n")
+    assert settings["settings"]["mean"] == own["settings"]["mean"] != described["settings"]["mean"]
+    assert torch.equal(weight_of(bare), weight_of(before))
+
+
+def weight_of(model: nn.Module) -> torch.Tensor:
+    return model.state_dict()[last(model)[0]]
+
+
+def test_weights_that_another_network_is_to_make_are_waited_for(check, tmp_path: Path) -> None:
+    file = "artifacts/networks/plain/network.pt"
+
+    def harden(params: dict) -> None:
+        params["networks"]["hardened"] = {"weights": file}
+
+    assert check(harden)[0] == 0
+    with pytest.raises(UserError, match=r"no such file yet: .*; train plain first"):
+        new_network(recipe(weights=file), TRAIN, "networks.hardened")
+    assert started_from(recipe(weights=file)) == {file: None}
 
 
 def test_a_file_that_does_not_fit_is_told_entry_by_entry(cnn: Path, tmp_path: Path) -> None:

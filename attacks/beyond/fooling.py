@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .. import keyed
 from ..check import check_model
 from ..losses import cross_entropy
-from ..oracle import Oracle
+from ..oracle import Oracle, usable
 from ..search import moving
 from ..threat import unit
 
@@ -33,6 +33,7 @@ class FoolingImages(NamedTuple):
     reached: Tensor
 
 
+@torch.inference_mode(False)
 def fool(
     model: nn.Module | Oracle,
     target: Tensor,
@@ -69,7 +70,7 @@ def fool(
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}")
-    oracle = Oracle.of(model)
+    oracle, target = Oracle.of(model), usable(target)
     keys = torch.arange(len(target), device=target.device) if keys is None else keys
     state = keyed.stream(keys, seed, "fool")
     x = _begin(start, shape, state, target)
@@ -102,7 +103,7 @@ def _begin(
     start: str | Tensor, shape: Sequence[int] | None, state: Tensor, target: Tensor
 ) -> Tensor:
     if isinstance(start, Tensor):
-        return start.clone()
+        return usable(start).clone()
     if shape is None:
         raise ValueError(f"start {start!r} needs the images' shape, (C, H, W)")
     if start == "noise":

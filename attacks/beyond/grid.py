@@ -27,10 +27,11 @@ def grid(
     seed: int = 0,
     spacing: float = 1.0,
 ) -> Tensor:
-    """The smallest transformation of a lattice that breaks each image, else the largest.
+    """The smallest transformation of a lattice that breaks each image, else one of the largest.
 
     The lattice has its origin at 0 and a fixed spacing, so that a smaller eps holds a part of the
-    points of a larger one: success is monotone in eps.
+    points of a larger one. After it come the largest transformations, at plus and minus eps, which
+    every eps has of its own: one that is smaller than the spacing has nothing else.
 
     Args:
         model: images (N, C, H, W) in [0, 1] to logits (N, K); no gradients are asked.
@@ -50,10 +51,19 @@ def grid(
     # Half of what the verdict tolerates: what float32 rounded up is inside.
     count = torch.searchsorted(size, eps + TOLERANCE / 2, right=True)
 
-    def images(rows: Tensor, numbers: Tensor) -> Tensor:
-        return threat.image(theta[numbers], x[rows])
+    signs = torch.tensor([0.0, -1.0, 1.0], device=x.device)
+    rim = torch.cartesian_prod(*[signs] * theta.shape[1]).view(-1, theta.shape[1])[1:]
 
-    return theta[first_breaking(Oracle.of(model), images, y, keys, count)]
+    def at(rows: Tensor, numbers: Tensor) -> Tensor:
+        beyond = numbers - count[rows]
+        largest = threat[rows].at(rim[beyond.clamp_min(0)])
+        return torch.where(beyond[:, None] < 0, theta[numbers.clamp_max(len(theta) - 1)], largest)
+
+    def images(rows: Tensor, numbers: Tensor) -> Tensor:
+        return threat.image(at(rows, numbers), x[rows])
+
+    found = first_breaking(Oracle.of(model), images, y, keys, count + len(rim))
+    return at(torch.arange(len(x), device=x.device), found)
 
 
 def lattice(norm: str, eps: float, spacing: float) -> Tensor:

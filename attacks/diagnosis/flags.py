@@ -96,9 +96,9 @@ SIGNS = {
     ),
     "squashed": Sign(
         "Are the outputs logits, before any sigmoid?",
-        "whose outputs all lie in [0, 1], as a sigmoid's do, through which gradients vanish",
-        warn=0.99,
-        least=1,
+        "whose outputs all lie in [0, 1], or whose largest is within 0.5 % of the whole range of "
+        "the largest of all: so do a sigmoid's, through which gradients vanish",
+        warn=0.5,
     ),
     "constant": Sign(
         "Does the answer ignore tiny changes?",
@@ -143,7 +143,8 @@ SIGNS = {
     ),
     "fragile": Sign(
         "Are verdicts close to the edge?",
-        "whose wrong logit leads by less than 1e-5 of the largest logit, at the full budget too "
+        "whose wrong logit leads the label's by less than 1e-5 of the larger, at the full budget "
+        "too "
         "(a verdict asks for 1e-6)",
         warn=0.01,
     ),

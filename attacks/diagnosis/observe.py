@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .. import keyed
-from ..losses import Loss, margin
+from ..losses import Loss, lead, margin, rival
 from ..noise import in_ball
 from ..oracle import Oracle
 from ..registry import L_NORMS, Attacker, largest_eps
@@ -189,8 +189,8 @@ def of_witnesses(oracle: Oracle, witnesses: Broken) -> Counts:
     if len(x) == 0:
         return {"fragile": 0, "precision": 0}
     further = (x + column(room, x) * (x_adv - x)).clamp(0, 1)
-    lead = torch.maximum(*(_lead(oracle.judged(each, keys), y) for each in (x_adv, further)))
-    counts: Counts = {"fragile": int((lead < FRAGILE).sum()), "precision": None}
+    leads = torch.maximum(*(_lead(oracle.judged(each, keys), y) for each in (x_adv, further)))
+    counts: Counts = {"fragile": int((leads < FRAGILE).sum()), "precision": None}
     try:
         exact = Oracle(copy.deepcopy(oracle.model).double(), slots=oracle.slots)
         counts["precision"] = int((margin(exact.judged(x_adv.double(), keys), y) <= 0).sum())
@@ -200,5 +200,5 @@ def of_witnesses(oracle: Oracle, witnesses: Broken) -> Counts:
 
 
 def _lead(logits: Tensor, y: Tensor) -> Tensor:
-    """By how much of the largest |logit| the best wrong class leads, (N,)."""
-    return margin(logits, y) / logits.abs().amax(dim=1)
+    """By what share of their |logits| the best wrong class leads the label, (N,)."""
+    return lead(rival(logits, y)[0], logits.gather(1, y[:, None])[:, 0])

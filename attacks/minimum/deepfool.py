@@ -61,8 +61,9 @@ def deepfool(
         rows, gap = rows[stay], seen.loss[stay]
         grad = moving(seen.grad[stay], keys[rows], seed, "deepfool", step)
         # A little further than a tie, where the path could stop for good.
-        lead = 10 * LEAD * seen.logits[stay].abs().amax(dim=1)
-        total[rows] += _step(point[rows], grad, lead - gap, norm)
+        label = seen.logits[stay].gather(1, y[rows, None])[:, 0]
+        beyond = 10 * LEAD * torch.maximum(label.abs(), (label + gap).abs())
+        total[rows] += _step(point[rows], grad, beyond - gap, norm)
         point[rows] = (x[rows] + (1 + overshoot) * total[rows]).clamp(0, 1)
     if len(rows):
         nearest.see(rows, point[rows], oracle.logits(point[rows], keys[rows]))

@@ -17,7 +17,7 @@ from .. import keyed
 from ..check import SAME
 from ..errors import ModelError, ThreatError
 from ..generators import kept
-from ..losses import LEAD
+from ..losses import LEAD, lead
 from ..oracle import SLOTS, Ascent, Losses, Oracle, Rank, lowest
 
 Answer = TypeVar("Answer")
@@ -177,6 +177,6 @@ def _log_votes(drawn: Tensor) -> Tensor:
     if not bool(drawn.isfinite().all()):
         return torch.full((classes,), torch.nan, device=drawn.device)
     top = drawn.topk(2, dim=1)
-    clear = top.values[:, 0] - top.values[:, 1] > LEAD * drawn.abs().amax(dim=1)
+    clear = lead(top.values[:, 0], top.values[:, 1]) > LEAD
     votes = top.indices[clear, 0].bincount(minlength=classes)
     return ((votes + 0.5) / (draws + classes / 2)).log()

@@ -40,7 +40,8 @@ UNREADABLE = (
 def new_network(recipe: Recipe, train: Split, keys: str) -> tuple[nn.Module, dict[str, Any]]:
     """A network for these images before its training, and what `load_network` needs to build it.
 
-    It is normalized by the mean and deviation of the training images, or as its weights were.
+    It is normalized as its weights were, where that is known, else by the mean and deviation of the
+    training images.
     What is drawn follows from the recipe's seed. UserError, naming the key, if the architecture
     cannot take the images or the weights are not to be had.
     """
@@ -51,7 +52,9 @@ def new_network(recipe: Recipe, train: Split, keys: str) -> tuple[nn.Module, dic
     start = None
     if recipe.weights is not None:
         start = read_start(recipe.weights, recipe.architecture, train.shape[0], f"{keys}.weights")
-    mean, std = (start.mean, start.std) if start else _statistics(train)
+    mean, std = (start.mean, start.std) if start else (None, None)
+    if mean is None or std is None:
+        mean, std = _statistics(train)
     settings = {
         "architecture": recipe.architecture,
         "shape": list(train.shape),

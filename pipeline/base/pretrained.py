@@ -17,7 +17,7 @@ from models.large import Repeated
 
 from .download import downloaded
 from .errors import UserError, told
-from .starts import IMAGENET
+from .starts import IMAGENET, to_be_made
 from .weights import mismatches, read_weights
 
 # Of the images that torchvision's networks were trained on, in red, green and blue.
@@ -28,11 +28,12 @@ CENTRED = ("torchvision.googlenet",)
 
 @dataclass(frozen=True)
 class Start:
-    """A state_dict without normalization, and the normalization that belongs to it."""
+    """A state_dict without normalization, and the normalization that belongs to it; None where
+    nothing tells it."""
 
     state: dict[str, Tensor]
-    mean: list[float]
-    std: list[float]
+    mean: list[float] | None
+    std: list[float] | None
 
 
 def read_start(weights: str, architecture: str, channels: int, key: str) -> Start:
@@ -48,23 +49,43 @@ def read_start(weights: str, architecture: str, channels: int, key: str) -> Star
     Raises:
         UserError: if there are none to be had, or the file cannot be read.
     """
-    mean, std = _normalization(architecture, channels)
     if weights == IMAGENET:
+        mean, std = _of_imagenet(architecture, channels)
         return Start(_downloaded(architecture.removeprefix("torchvision."), key), mean, std)
+    if to_be_made(weights) and not Path(weights).is_file():
+        network = Path(weights).parent.name
+        raise UserError(f"{key}: no such file yet: {weights}; train {network} first")
     found = _of_this_pipeline(Path(weights))
     if found is None:
-        return Start(read_weights(Path(weights), key), mean, std)
+        return _of_a_state_dict(read_weights(Path(weights), key), architecture, channels)
     if found["architecture"] != architecture:
         raise UserError(f"{key}: {weights}: is a {found['architecture']}, not a {architecture}")
     if found["shape"][0] != channels:
         seen = found["shape"][0]
         raise UserError(f"{key}: {weights}: is of images with {seen} channels, not {channels}")
-    state = {
+    state = _inner(found["state"])
+    return Start(state, found["settings"]["mean"], found["settings"]["std"])
+
+
+def _inner(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the network itself, of a whole that `models.build` made."""
+    return {
         name.removeprefix("network."): value
-        for name, value in found["state"].items()
+        for name, value in state.items()
         if name.startswith("network.")
     }
-    return Start(state, found["settings"]["mean"], found["settings"]["std"])
+
+
+def _of_a_state_dict(state: dict[str, Tensor], architecture: str, channels: int) -> Start:
+    """Of a whole model its own normalization; of torchvision's networks that of ImageNet."""
+    if {"normalize.mean", "normalize.scale"} <= state.keys():  # as `models.normalize` writes it
+        std = 1 / state["normalize.scale"]
+        return Start(
+            _inner(state), state["normalize.mean"].flatten().tolist(), std.flatten().tolist()
+        )
+    if not architecture.startswith("torchvision."):
+        return Start(state, None, None)
+    return Start(state, *_of_imagenet(architecture, channels))
 
 
 def _of_this_pipeline(file: Path) -> dict[str, Any] | None:
@@ -116,7 +137,7 @@ def freeze(network: nn.Module) -> None:
         parameter.requires_grad_(name in last)
 
 
-def _normalization(architecture: str, channels: int) -> tuple[list[float], list[float]]:
+def _of_imagenet(architecture: str, channels: int) -> tuple[list[float], list[float]]:
     mean, std = ((0.5,) * 3, (0.5,) * 3) if architecture in CENTRED else (MEAN, STD)
     if channels == 1:  # grey: the same in all three, so one number stands for them
         return [sum(mean) / 3], [sum(std) / 3]

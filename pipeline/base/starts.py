@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 IMAGENET = "imagenet"
+# What the stage `train` makes, of this experiment or another: it may not be there yet.
+MADE_HERE = "artifacts/networks/*/network.pt"
 
 
 def start_problems(recipe: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -15,7 +17,7 @@ def start_problems(recipe: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if isinstance(weights, str):
         if weights != IMAGENET and not weights.endswith((".pt", ".pth")):
             yield "weights", f"must be null, imagenet or a file (.pt, .pth), got {weights!r}"
-        elif weights != IMAGENET and not Path(weights).is_file():
+        elif weights != IMAGENET and not (Path(weights).is_file() or to_be_made(weights)):
             yield "weights", f"no such file: {weights}"
         elif weights == IMAGENET and not architecture.startswith("torchvision."):
             yield (
@@ -27,3 +29,8 @@ def start_problems(recipe: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "initialization", "nothing is drawn where weights are given; write default"
     elif recipe.get("frozen") is True:
         yield "frozen", "what nothing has trained would stay so; give weights, or write false"
+
+
+def to_be_made(weights: str) -> bool:
+    """Whether a file of weights is one that training a network of an experiment makes."""
+    return Path(weights).match(MADE_HERE)

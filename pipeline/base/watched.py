@@ -30,11 +30,13 @@ def watched(entry: dict[str, Any]) -> dict[str, str]:
     return {name: _sha256(path) for name, path in sorted(files.items())}
 
 
-def started_from(recipe: Recipe) -> dict[str, str]:
-    """SHA-256 of the file of weights that a recipe starts from, if it names one."""
+def started_from(recipe: Recipe) -> dict[str, str | None]:
+    """SHA-256 of the file of weights that a recipe starts from, if it names one; None where it is
+    another network's, which is not trained yet."""
     if recipe.weights in (None, IMAGENET):
         return {}
-    return {recipe.weights: _sha256(Path(recipe.weights))}
+    file = Path(recipe.weights)
+    return {recipe.weights: _sha256(file) if file.is_file() else None}
 
 
 def code_files(paths: Iterable[str | Path]) -> list[Path]:

@@ -24,8 +24,9 @@ def give_weights(network: nn.Module, file: Path, key: str) -> None:
     Raises:
         UserError: if it cannot be read, or one line for each entry that does not fit.
     """
-    given = read_weights(file, key)
     wanted = network.state_dict()
+    wrapping = _wrapping(wanted)  # the model itself may be a DataParallel
+    given = {wrapping + name: value for name, value in read_weights(file, key).items()}
     errors = mismatches(given, wanted)
     if errors:
         raise UserError("\n".join(f"{key}: {file}: {line}" for line in errors))
@@ -33,7 +34,8 @@ def give_weights(network: nn.Module, file: Path, key: str) -> None:
 
 
 def read_weights(file: Path, key: str) -> dict[str, Tensor]:
-    """The state_dict in a file, alone or inside a training program's checkpoint.
+    """The state_dict in a file, alone or inside a training program's checkpoint, without what
+    wrappers put in front of every name.
 
     Raises:
         UserError: if the file cannot be read, or holds anything but tensors and plain values.
@@ -58,10 +60,19 @@ def read_weights(file: Path, key: str) -> dict[str, Tensor]:
         raise UserError(
             f"{key}: {file}: not a state_dict: {', '.join(others[:TOLD])} are no tensors"
         )
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return state
+    wrapping = _wrapping(state)
+    return {name.removeprefix(wrapping): value for name, value in state.items()}
+
+
+def _wrapping(state: Mapping[str, Tensor]) -> str:
+    """What wrappers, one in another, put in front of every name: `_orig_mod.module.`."""
+    found = ""
+    while state:
+        further = [p for p in PREFIXES if all(name.startswith(found + p) for name in state)]
+        if not further:
+            break
+        found += further[0]
+    return found
 
 
 def mismatches(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:

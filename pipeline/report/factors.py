@@ -34,7 +34,7 @@ def grid(recipes: dict[str, Recipe]) -> Grid | None:
     for alike in _alike(recipes, ("augmentation", "weight_decay", "dropout")):
         cells: dict[tuple[str, str], str] = {}
         for name in alike:
-            scheme = wording.augmentation(recipes[name]["augmentation"])
+            scheme = wording.augmentation(recipes[name])
             cells.setdefault((scheme, _explicit(recipes[name])), name)
         rows = list(dict.fromkeys(row for row, _ in cells))
         columns = list(dict.fromkeys(column for _, column in cells))

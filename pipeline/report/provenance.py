@@ -71,7 +71,7 @@ def recipes(results: Results) -> Table:
                 name,
                 str(recipe.get("architecture", "")),
                 str(recipe.get("epochs", "")),
-                wording.augmentation(recipe.get("augmentation", "none")),
+                wording.augmentation(recipe),
                 f"{recipe.get('weight_decay', 0):g}",
                 f"{recipe.get('dropout', 0):g}",
                 _against(against) if against else "no",

@@ -120,8 +120,9 @@ def regularizers(recipe: dict[str, Any]) -> str:
         for name in ("weight_decay", "l1_penalty", "dropout", "label_smoothing")
         if recipe.get(name)
     ]
-    if recipe.get("augmentation", "none") != "none":
-        told.append(f"{wording.augmentation(recipe['augmentation'])} augmentation")
+    augmentation = wording.augmentation(recipe)
+    if augmentation != "none":
+        told.append(f"{augmentation} augmentation")
     if recipe.get("adversarial"):
         told.append("adversarial training")
     return ", ".join(told) or "no regularization"

@@ -248,11 +248,13 @@ def thousands(n: int) -> str:
     return f"{n:,}".replace(",", "\u2009")  # a thin space: no comma that might be a decimal
 
 
-def augmentation(value: str | dict[str, Any]) -> str:
-    """`light`, or with ranges of its own: `light, cutout 8, mixup 0.4`; of `none`, these alone."""
-    if isinstance(value, str):
-        return value
-    if value == {"scheme": "none"}:
-        return "mirroring"  # which is the recipe's `flip`
-    own = [f"{name} {size:g}" for name, size in value.items() if name != "scheme"]
-    return ", ".join([value["scheme"], *own] if value["scheme"] != "none" else own)
+def augmentation(recipe: dict[str, Any]) -> str:
+    """Of a recipe: `light`, or with ranges of its own and mirroring, which is its `flip`: `light,
+    cutout 8, mixup 0.4, mirroring`; of the scheme none, these alone."""
+    value = recipe.get("augmentation", "none")
+    if value == "none":  # nothing is mirrored either
+        return "none"
+    given = {"scheme": value} if isinstance(value, str) else value
+    told = [f"{name} {size:g}" for name, size in given.items() if name != "scheme"]
+    told = [given["scheme"], *told] if given["scheme"] != "none" else told
+    return ", ".join([*told, "mirroring"] if recipe.get("flip") else told) or "none"

@@ -23,6 +23,8 @@ Size = int | Sequence[int] | None
 # 8-bit images of which no pixel is brighter were hardly scaled to 255: digits of 17 levels, masks,
 # zeros and ones. ε would be many times larger than it says.
 DARK = 32
+# What values that were computed may stand beyond [0, 1]: half a grey level, as rounding moves too.
+OVERSHOOT = 0.5 / 255
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def read_given(
     if y.min() < 0:
         raise UserError(f"--data: {data}: the label {y.min()}; labels are the model's outputs")
     occur, places = np.unique(y, return_inverse=True)
+    if outputs and not set(outputs.values()) & set(occur.tolist()):
+        raise UserError(f"--classes: none of the outputs named is a label of {data}")
     names = {**listing.names, **{number: name for name, number in (outputs or {}).items()}}
     classes = [names.get(number, str(number)) for number in occur.tolist()]
     return Given(
@@ -111,22 +115,23 @@ def _pixels(image: Any, where: str) -> tuple[np.ndarray, float | None]:
     if array.dtype == np.uint8:
         return array, None
     low, high = float(array.min()), float(array.max())
-    if array.dtype.kind in "iu" and low >= 0 and high <= 255:
+    whole = array.dtype.kind in "iu" or (high > 1 and bool((array == np.floor(array)).all()))
+    if whole and low >= 0 and high <= 255:
         return array.astype(np.uint8), None
-    if not (low >= 0 and high <= 1):
+    if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):
         raise UserError(f"{where}: {_outside(low, high)}")
-    scaled = array.astype(np.float64) * 255
+    scaled = array.astype(np.float64).clip(0, 1) * 255
     return scaled.round().astype(np.uint8), float(np.abs(scaled.round() - scaled).max() / 255)
 
 
 def _outside(low: float, high: float) -> str:
-    told = f"values from {low:g} to {high:g}, but images must lie in [0, 1]"
+    told = f"values from {low:.6g} to {high:.6g}, but images must lie in [0, 1]"
     if not np.isfinite([low, high]).all():
         return f"{told}; some are no numbers"
     if low >= 0:
         return (
-            f"{told} or be whole numbers to 255; divide them by the largest value that a pixel can "
-            "have, such as 255 for 8 bits and 65535 for 16"
+            f"{told} or be whole numbers up to 255; divide them by the largest value that a pixel "
+            "can have, such as 255 for 8 bits and 65535 for 16"
         )
     return (
         f"{told}; they are normalized already: give them as they were before, and the mean and "
@@ -161,6 +166,8 @@ def _stacked(images: list[np.ndarray], channels: int | None, data: str) -> np.nd
             "and --crop"
         )
     wanted = channels or max(len(image) for image in images)
+    if wanted not in (1, 3):
+        raise UserError(f"--normalize: {wanted} means and deviations; images have 1 channel or 3")
     if wanted == 1 and any(len(image) == 3 for image in images):
         raise UserError(f"--normalize: one channel, but {data} has images in colour")
     return np.stack([np.broadcast_to(each, (wanted, *each.shape[1:])) for each in images])

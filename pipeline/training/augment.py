@@ -97,7 +97,8 @@ def _moved(x: Tensor, draws: Tensor, ranges: Ranges, flip: bool) -> Tensor:
         # No interpolation: whole pixels stay whole.
         left = draws[:, COLUMN["flip"]] < 0.5
         return torch.where(left.view(-1, 1, 1, 1), x.flip(3), x) if flip else x
-    grid = affine_grid(_matrices(draws, ranges, flip), list(x.shape), align_corners=False)
+    matrices = _matrices(draws, ranges, flip, x.shape[3] / x.shape[2])
+    grid = affine_grid(matrices, list(x.shape), align_corners=False)
     if ranges.lens:
         radius = grid.square().sum(3, keepdim=True) / 2  # 1 at the corners
         grid = grid * (1 + _spread(draws, "lens", ranges.lens).view(-1, 1, 1, 1) * radius)
@@ -111,8 +112,12 @@ def _moved(x: Tensor, draws: Tensor, ranges: Ranges, flip: bool) -> Tensor:
     return grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _matrices(draws: Tensor, ranges: Ranges, flip: bool) -> Tensor:
-    """(N, 2, 3): for each place in the result, where in the original its pixel comes from."""
+def _matrices(draws: Tensor, ranges: Ranges, flip: bool, wide: float) -> Tensor:
+    """(N, 2, 3): for each place in the result, where in the original its pixel comes from.
+
+    Both count from -1 to 1 from border to border, of images `wide` times as wide as high: turning
+    and shearing is done in pixels.
+    """
     angle = _spread(draws, "rotation", math.radians(ranges.rotation))
     shear = _spread(draws, "shear", ranges.shear)
     zoom_x = 1 / (1 + _spread(draws, "stretch_x", ranges.stretch))
@@ -124,8 +129,8 @@ def _matrices(draws: Tensor, ranges: Ranges, flip: bool) -> Tensor:
         zoom_x = torch.where(draws[:, COLUMN["flip"]] < 0.5, -zoom_x, zoom_x)
     shift_x, shift_y = (_spread(draws, axis, 2 * ranges.shift) for axis in ("x", "y"))
     rows = (
-        torch.stack([zoom_x * angle.cos(), -zoom_x * (angle + shear).sin(), shift_x], dim=1),
-        torch.stack([zoom_y * angle.sin(), zoom_y * (angle + shear).cos(), shift_y], dim=1),
+        torch.stack([zoom_x * angle.cos(), -zoom_x / wide * (angle + shear).sin(), shift_x], dim=1),
+        torch.stack([zoom_y * wide * angle.sin(), zoom_y * (angle + shear).cos(), shift_y], dim=1),
     )
     return torch.stack(rows, dim=1)
 

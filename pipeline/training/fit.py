@@ -30,7 +30,7 @@ from .images import Images, accuracy
 from .modes import has_batch_norm, training_mode
 from .overfitting import robustness
 from .schedule import learning_rate, share_of_eps
-from .selection import Selection
+from .selection import Selection, rising
 from .step import Step
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class _Training:
             "starts": self.step.starts.get_state(),
             "generators": generator_states(self.device),
             "history": self.history,
-            "selected": (self.selection.epoch, self.selection.value, self.selection.weights),
+            "selected": (self.selection.epoch, self.selection.rank, self.selection.weights),
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -154,7 +154,7 @@ class _Training:
         set_generator_states(self.device, saved["generators"])
         self.history = saved["history"]
         chosen = self.selection
-        chosen.epoch, chosen.value, chosen.weights = saved["selected"]
+        chosen.epoch, chosen.rank, chosen.weights = saved["selected"]
 
     def run(self, name: str, checkpoint: Checkpoint | None, finished: Finished) -> None:
         """The epochs that are left, and the selected weights at the end."""
@@ -228,4 +228,5 @@ class _Training:
     def robustness(self) -> Row | None:
         if self.judged is None or self.step.adversary is None:
             return None
-        return robustness(self.history, min(len(self.judged), ROBUST_SAMPLES))
+        images = min(len(self.judged), ROBUST_SAMPLES)
+        return robustness(self.history, images, rising(self.recipe))

@@ -10,23 +10,19 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def training_mode(model: nn.Module) -> None:
-    """`model.train()`, but what has no weight to be trained stays in eval mode.
-
-    A frozen batch norm keeps the statistics that its weights were trained with.
-    """
+    """`model.train()`, but a frozen batch norm keeps the statistics that its weights were trained
+    with. Dropout and stochastic depth drop within frozen blocks too: the recipe asks for it."""
     model.train()
+    frozen = not all(weight.requires_grad for weight in model.parameters())
     for module in model.modules():
-        weights = list(module.parameters())
-        if weights and not any(weight.requires_grad for weight in weights):
+        if isinstance(module, _BatchNorm) and frozen:  # all but the last layer is
             module.eval()
 
 
 def has_batch_norm(model: nn.Module) -> bool:
     """Whether any is trained: a frozen one keeps its statistics and compares no images."""
-    return any(
-        isinstance(module, _BatchNorm) and any(p.requires_grad for p in module.parameters())
-        for module in model.modules()
-    )
+    frozen = not all(weight.requires_grad for weight in model.parameters())
+    return not frozen and any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
 @contextmanager

@@ -33,12 +33,14 @@ def collapse(history: list[Row]) -> Row | None:
     return None
 
 
-def robustness(history: list[Row], images: int) -> Row:
-    """Accuracy under attack on `images` validation images: the best of all epochs, and the last.
+def robustness(history: list[Row], images: int, rising: int = 0) -> Row:
+    """Accuracy under attack on `images` validation images: the best of all epochs but the first
+    `rising`, the later among equals, and the last.
 
     What is lost in between is robust overfitting (Rice et al., 2020, arXiv 2002.11569).
     """
-    best = max(history, key=lambda row: row["validation_robust_acc"])
+    counted = history[rising:] or history
+    best = max(counted, key=lambda row: (row["validation_robust_acc"], row["epoch"]))
     return {
         "best": best["validation_robust_acc"],
         "best_epoch": best["epoch"],

@@ -21,7 +21,7 @@ class Selection:
         self.recipe = recipe
         self.guard = recipe.adversarial.guard if recipe.adversarial and judged else None
         self.epoch = 0
-        self.value = -1.0
+        self.rank = False, -1.0
         self.weights: dict[str, Tensor] = {}
 
     def consider(self, row: Row, model: nn.Module) -> None:
@@ -29,8 +29,9 @@ class Selection:
         value = chosen_by(row)
         if value is None or (self.recipe.select == "last" and self.guard != "stop"):
             return
-        if value >= self.value:  # among equals the later, which has trained longer
-            self.epoch, self.value = row["epoch"], value
+        rank = row["epoch"] > rising(self.recipe), value
+        if rank >= self.rank:  # among equals the later, which has trained longer
+            self.epoch, self.rank = row["epoch"], rank
             self.weights = {key: tensor.clone() for key, tensor in model.state_dict().items()}
 
     def ends(self, history: list[Row]) -> bool:
@@ -48,11 +49,16 @@ class Selection:
         return self.guard == "stop" and collapse(history) is not None
 
     def _out_of_patience(self, history: list[Row]) -> bool:
-        """While ε still rises, accuracy under all of it says nothing, and no epoch counts."""
+        """Of the epochs that count, so many are over since the best."""
         patience = self.recipe.patience
         if patience is None:
             return False
-        rising = self.recipe.adversarial.warm_up if self.recipe.adversarial else 0.0
-        rows = history[math.ceil(rising * self.recipe.epochs) :]
-        values = [value for value in map(chosen_by, rows) if value is not None]
+        counted = history[rising(self.recipe) :]
+        values = [value for value in map(chosen_by, counted) if value is not None]
         return bool(values) and len(values) - values.index(max(values)) > patience
+
+
+def rising(recipe: Recipe) -> int:
+    """The first so many epochs, in which ε still rises: accuracy under all of it says nothing, and
+    none of them counts beside one that comes after."""
+    return math.ceil(recipe.adversarial.warm_up * recipe.epochs) if recipe.adversarial else 0

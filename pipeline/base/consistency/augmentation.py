@@ -15,6 +15,8 @@ def augmentation_errors(
         return
     if ranges.get("mixup") and recipe.get("loss") == "hinge":
         yield "mixup", "an image of two classes has no place in the hinge loss; leave it out"
+    if ranges.get("mixup") and recipe.get("batch_size") == 1:
+        yield "mixup", "an image is mixed with another of its batch, and batch_size is 1; raise it"
     if shape is None:
         return
     channels, *sides = shape

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from ..settings import filled
+
 NEARLY_ALL = 0.98
 """Of the published training images: a share of ours may be held out for validation."""
 
@@ -25,9 +27,10 @@ def beside(run: dict[str, Any], data: str) -> str:
     recipe = run["recipe"]
     for row in paper["rows"]:
         like = paper["architectures"][row["of"]]
-        settings = recipe["settings"]
+        settings = filled(recipe["architecture"], recipe["settings"])
         if (
             recipe["architecture"] == like["architecture"]
+            and recipe.get("loss", "cross_entropy") == "cross_entropy"
             and all(settings.get(key) == value for key, value in like["settings"].items())
             and settings.get("activation", "relu") == "relu"
             and settings.get("pooling", "max") == "max"
@@ -50,11 +53,14 @@ def regularizers(recipe: dict[str, Any]) -> set[str]:
         return found
     given = augmentation if isinstance(augmentation, dict) else {"scheme": augmentation}
     asked = {name for name, value in given.items() if value and name != "scheme"}
-    if given["scheme"] == "none" and asked <= {"crop"}:
-        return found | ({"crop"} if asked else set())
-    full = {"crop", "brightness", "contrast", "color"}
-    if given["scheme"] == "none" and asked == full and recipe["flip"]:
-        return found | {"full augmentation"}
+    asked |= {"flip"} if recipe["flip"] else set()
+    known = {
+        frozenset(): set[str](),
+        frozenset({"crop"}): {"crop"},
+        frozenset({"crop", "brightness", "contrast", "color", "flip"}): {"full augmentation"},
+    }
+    if given["scheme"] == "none" and frozenset(asked) in known:
+        return found | known[frozenset(asked)]
     return found | {"another augmentation"}
 
 
