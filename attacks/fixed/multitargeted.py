@@ -23,13 +23,10 @@ from ..threat import ThreatModel, column
 # Share of a step that follows the gradient; the rest repeats the move before (as in Auto-PGD).
 FORWARD = 0.75
 # Length of the first step, in units of eps; it falls to 0 along half a cosine.
-FIRST_STEP = 2.0
+FIRST_STEP = 1.5
 # After a third of its steps a run goes on if it has left at most this part of `within`: most of the
 # classes that are aimed at are far away, and known to be by then.
 HALFWAY = 0.6
-# A class is aimed at if it is behind the label by at most this many clean margins: those farther
-# away were never the nearest that could be reached, on six small networks of three data sets.
-REACH = 1.6
 
 
 def multitargeted(
@@ -63,8 +60,7 @@ def multitargeted(
         closest: for each example the unbroken image of least margin that is known, NaN where none
             is: the likeliest classes are those of that image, else of x.
         seed: changes every random start.
-        targets: number of wrong classes, from 1 to K - 1; beyond the likeliest only those that are
-            not hopelessly far behind (see REACH).
+        targets: number of wrong classes, from 1 to K - 1.
         restarts: runs towards each of them, each from its own start on the surface of the ball.
         steps: gradient steps of each run.
         within: only examples of which `closest` has left at most this share of the clean margin
@@ -77,12 +73,7 @@ def multitargeted(
     oracle = Oracle.of(model)
     clean, left, logits = share_left(oracle, x, y, keys, closest)
     rows = ((left <= within) | left.isinf()).nonzero()[:, 0]
-    logits = logits[rows]
-    aims = likeliest_wrong(logits, y[rows], max(1, targets))
-    behind = logits.gather(1, y[rows, None]) - logits.gather(1, aims.T)
-    runs = torch.where((behind <= -REACH * clean[rows, None]).T, aims, -1)
-    runs[0] = aims[0]
-    runs = runs.repeat(restarts, 1)
+    runs = likeliest_wrong(logits[rows], y[rows], max(1, targets)).repeat(restarts, 1)
     x_adv = x.clone()
     if len(rows) == 0:
         return x_adv
@@ -119,7 +110,7 @@ def _race(
     clean: Tensor,
     within: float,
 ) -> Tensor:
-    """The best image that the `runs` (R, N) towards their classes, -1 for none, find for each."""
+    """The best image that the `runs` (R, N) towards their classes find for each."""
     count = len(x)
     owner = torch.arange(count, device=x.device).repeat(len(runs))
     aim = runs.flatten()
@@ -131,9 +122,8 @@ def _race(
     point = first_points(begin, x[owner], threat[owner], state, on_surface)
     best, highest = point.clone(), torch.full_like(aim, -torch.inf, dtype=x.dtype)
     lowest = torch.zeros_like(highest)
-    live = (aim >= 0).nonzero()[:, 0]
-    point = previous = point[live]
-    ball = threat[owner[live]].around(x[owner[live]])
+    live = torch.arange(len(owner), device=x.device)
+    previous, ball = point, threat[owner].around(x[owner])
     broken = torch.zeros(count, dtype=torch.bool, device=x.device)
     for step in range(steps + 1):
         mine = owner[live]
