@@ -49,12 +49,18 @@ _FAST: Attacks = [
 # for one falls to Square on networks that hide nothing: with m that only Square breaks, it stays
 # down with probability below 0.33^m + 0.67 m 0.33^(m-1), 1 in 4 for m = 3, 1 in 20 for m = 5. FMN
 # and FAB, which come before it, break some of them too.
-_FAB = {"attack": "fab", "steps": 60, "targets": 3, "restarts": 4, "race": True}
 _STANDARD: Attacks = [
     {"attack": "multitargeted", "name": "first", "targets": 1, "steps": 10},
     {"attack": "multitargeted", "name": "every_class", "steps": 24, "within": 0.55},
     {"attack": "fmn", "steps": 100, "classes": 3, "race": True, "norms": ("linf", "l2")},
-    {**_FAB, "norms": ("l2",)},
+    {
+        "attack": "fab",
+        "steps": 60,
+        "targets": 3,
+        "restarts": 4,
+        "race": True,
+        "norms": ("l2",),
+    },
     {
         "attack": "multitargeted",
         "name": "closest",
@@ -65,7 +71,7 @@ _STANDARD: Attacks = [
     },
     {"attack": "apgd_l1", "name": "first", "steps": 30},
     {"attack": "apgd_l1", "name": "restarts", "steps": 60, "restarts": 5},
-    {**_FAB, "norms": ("l1",)},
+    {"attack": "fab", "steps": 100, "targets": 9, "patience": 100, "norms": ("l1",)},
     {"attack": "apgd_l1", "name": "every_class", "targets": 5, "steps": 60, "restarts": 2},
     {"attack": "square", "race": True},
     *_BEYOND,
