@@ -25,15 +25,17 @@ _FAST: Attacks = [
 # gradients can be trusted. Nearly all of AutoAttack's passes go to images that no attack breaks, so
 # each image decides for itself, by the share of its clean margin that is left, how much it gets:
 #   first        ten steps towards the likeliest wrong class, for all: ends undefended networks
-#   every_class  each class that is within reach, where half of the margin is gone; a run that
-#                does not come near in a third of its steps ends there
+#   every_class  each class, where half of the margin is gone; a run that does not come near in a
+#                third of its steps ends there
 #   fmn          what these left, from the other side of the boundary: networks trained in one norm
 #                mislead attacks of a fixed budget in another. Its distances fall fast where that
 #                happens, and stand still from the tenth step on where it does not: a race, which
 #                images leave that are not on their way into the ball
 #   fab          the same in L2, towards each class: on a network that was trained in L-infinity it
 #                breaks what FMN's one path misses, and FMN what it misses; its restarts go to
-#                images that stand close to the ball and that the one before brought nearer
+#                images that stand close to the ball and that the one before brought nearer. In L1
+#                it runs as published: this short form left 48 of 300 images of MNIST `adversarial`
+#                that AutoAttack broke
 #   closest      restarts and long runs, for images that all but fell
 #   restarts     in L1, where the start decides which few pixels a run ends with: of 80 images of
 #                digits `masked` at 1.2, five more runs broke 20 that the first left standing
