@@ -153,7 +153,9 @@ def adversarially_trained() -> nn.Module:
 
 def test_a_network_that_learnt_to_hide_its_gradients_is_flagged() -> None:
     _, _, x, y = digits()
-    result = evaluate(trained_against(1, 0.3, 30), x, y, ThreatModel("linf", 0.15))
+    # Here random search alone breaks four images, whether one thread trained the network or two; at
+    # 0.15 it is four or none, as every class is aimed at.
+    result = evaluate(trained_against(1, 0.3, 30), x, y, ThreatModel("linf", 0.2))
     asked = [flag.question for flag in result.flags]
     assert any(each.startswith("Is an attack without") for each in asked), asked
 
