@@ -32,6 +32,12 @@ from pipeline.judging.images import subset
 ROOT = Path(__file__).resolve().parent.parent
 TRAINED = ROOT / "benchmarks" / "trained"
 
+# Trained against one whole gradient step, so that it hides its gradients.
+_MASKED = {
+    "batch_size": 64,
+    "adversarial": {"norm": "linf", "eps": 0.3, "steps": 1, "warm_up": 0.5},
+}
+
 # What differs from the experiment's params.yaml: section by section, networks whole.
 SETS: dict[str, dict[str, Any]] = {
     "digits": {
@@ -86,12 +92,7 @@ SETS: dict[str, dict[str, Any]] = {
         "origin": "experiments/mnist/params.yaml",
         "data": {"samples": 10000},
         "recipe": {"architecture": "lenet5", "epochs": 4},
-        "networks": {
-            "masked": {
-                "batch_size": 64,
-                "adversarial": {"norm": "linf", "eps": 0.3, "steps": 1, "warm_up": 0.5},
-            },
-        },
+        "networks": {"masked": _MASKED},
     },
     # MNIST, no convolutions. It showed that classes far behind fall too; nothing else was chosen
     # by it. (On CIFAR-10 networks of this size resist a single step and hide little.)
@@ -99,12 +100,7 @@ SETS: dict[str, dict[str, Any]] = {
         "origin": "experiments/mnist/params.yaml",
         "data": {"samples": 10000},
         "recipe": {"architecture": "mlp", "settings": {"hidden": [512, 512]}, "epochs": 8},
-        "networks": {
-            "masked": {
-                "batch_size": 64,
-                "adversarial": {"norm": "linf", "eps": 0.3, "steps": 1, "warm_up": 0.5},
-            },
-        },
+        "networks": {"masked": _MASKED},
     },
     # MNIST with another activation: it hides its gradients well, and showed how much slack Square's
     # race must leave to images that gradients brought near. Of all else nothing was chosen by it.
@@ -112,12 +108,7 @@ SETS: dict[str, dict[str, Any]] = {
         "origin": "experiments/mnist/params.yaml",
         "data": {"samples": 10000},
         "recipe": {"architecture": "small_cnn", "settings": {"activation": "elu"}, "epochs": 4},
-        "networks": {
-            "masked": {
-                "batch_size": 64,
-                "adversarial": {"norm": "linf", "eps": 0.3, "steps": 1, "warm_up": 0.5},
-            },
-        },
+        "networks": {"masked": _MASKED},
     },
     # For what does not depend on the network: one that costs next to nothing.
     "tiny": {

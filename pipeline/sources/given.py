@@ -125,7 +125,7 @@ def _pixels(image: Any, where: str) -> tuple[np.ndarray, float | None]:
 
 
 def _outside(low: float, high: float) -> str:
-    told = f"values from {low:.6g} to {high:.6g}, but images must lie in [0, 1]"
+    told = f"values from {low:g} to {high:g}, but images must lie in [0, 1]"
     if not np.isfinite([low, high]).all():
         return f"{told}; some are no numbers"
     if low >= 0:

@@ -13,16 +13,20 @@ def training_mode(model: nn.Module) -> None:
     """`model.train()`, but a frozen batch norm keeps the statistics that its weights were trained
     with. Dropout and stochastic depth drop within frozen blocks too: the recipe asks for it."""
     model.train()
-    frozen = not all(weight.requires_grad for weight in model.parameters())
-    for module in model.modules():
-        if isinstance(module, _BatchNorm) and frozen:  # all but the last layer is
-            module.eval()
+    if _frozen(model):
+        for module in model.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
 
 
 def has_batch_norm(model: nn.Module) -> bool:
     """Whether any is trained: a frozen one keeps its statistics and compares no images."""
-    frozen = not all(weight.requires_grad for weight in model.parameters())
-    return not frozen and any(isinstance(module, _BatchNorm) for module in model.modules())
+    return not _frozen(model) and any(isinstance(part, _BatchNorm) for part in model.modules())
+
+
+def _frozen(model: nn.Module) -> bool:
+    """Whether all but the last layer is kept as it is, which has no batch norm."""
+    return not all(weight.requires_grad for weight in model.parameters())
 
 
 @contextmanager
