@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from .errors import ModelError
 from .generators import kept
 from .precision import ieee, warn_if_rows_differ
+from .sizes import Sizes
 
 # A compromise for a CPU: the smallest networks want more, as each pass costs its Python, and larger
 # ones fewer, which waste less where few images are left (docs/attacks.md). A GPU wants hundreds.
 SLOTS = 128
 
+Answer = TypeVar("Answer", bound=Sequence[Tensor])
 Losses = Callable[..., Tensor]
 Rank = Callable[[Tensor, Tensor], Tensor]
 
@@ -34,7 +36,8 @@ class Oracle:
 
     A kernel may round differently for another batch size, and an image on the boundary then
     changes sides. So every pass has the same shape: `slots` images, the last ones repeated where
-    fewer are asked. Each row's answer is then the same bits in any batch.
+    fewer are asked, or a smaller one that was seen to give the same bits (see `Sizes`). Each row's
+    answer is then the same bits in any batch.
 
     Each call runs in IEEE float32 with the model in eval mode, and gives back training flags and
     random state as they were. Parameters' gradients are never computed.
@@ -72,6 +75,9 @@ class Oracle:
         self.search = model if search is None else search
         self.slots = slots
         self._modules = list({*model.modules(), *self.search.modules()})
+        # What is compiled is made for one size of pass: each other one takes minutes of making.
+        compiled = any(hasattr(module, "_orig_mod") for module in self._modules)
+        self._sizes = Sizes(slots, whole=compiled)
         self._forwards = torch.zeros(0, dtype=torch.int64)
         self._backwards = torch.zeros(0, dtype=torch.int64)
 
@@ -159,25 +165,31 @@ class Oracle:
                 the first loss wins a tie.
             rows: tensors whose first dimension is N.
         """
-        answers, backwards = [], 0
-        with self._as_found(x.device), torch.enable_grad():
-            for count, (part, *others) in self._slots(x, *rows):
-                images = part.detach().requires_grad_(True)
-                logits = answer(self.search, images)
-                values = losses(logits, *others)
-                backwards = values.shape[1]
-                last = backwards - 1
-                found = (
-                    Ascent(
-                        logits.detach(),
-                        values[:, number].detach(),
-                        _gradient(values[:, number], images, keep=number < last),
-                    )
-                    for number in range(backwards)
+        backwards = 0
+
+        def ask(part: Tensor, *others: Tensor) -> Ascent:
+            nonlocal backwards
+            images = part.detach().requires_grad_(True)
+            logits = answer(self.search, images)
+            values = losses(logits, *others)
+            backwards = values.shape[1]
+            found = (
+                Ascent(
+                    logits.detach(),
+                    values[:, number].detach(),
+                    _finite(_gradient(values[:, number], images, keep=number < backwards - 1)),
                 )
-                answers.append([each[:count].clone() for each in lowest(found, rank)])
+                for number in range(backwards)
+            )
+            return lowest(found, rank)
+
+        with self._as_found(x.device), torch.enable_grad():
+            answers = [
+                [each[:count].clone() for each in found]
+                for count, found in self._passes(ask, self.search, x, *rows)
+            ]
         self.charge(keys, forwards=1, backwards=backwards)
-        return _joined(answers)
+        return Ascent(*(torch.cat(column) for column in zip(*answers, strict=True)))
 
     def charge(
         self, keys: Tensor, *, forwards: int | Tensor = 0, backwards: int | Tensor = 0
@@ -196,34 +208,52 @@ class Oracle:
         return self._forwards[keys], self._backwards[keys]
 
     def _answers(self, model: nn.Module, x: Tensor) -> Tensor:
-        answers = []
+        def ask(part: Tensor) -> tuple[Tensor]:
+            return (answer(model, part),)
+
         with self._as_found(x.device), torch.no_grad():
-            for count, (part,) in self._slots(x):
-                answers.append(answer(model, part)[:count].clone())
+            answers = [found[:count].clone() for count, (found,) in self._passes(ask, model, x)]
         return torch.cat(answers)
 
     def _ascent(self, x: Tensor, loss: Callable[..., Tensor], *rows: Tensor) -> Ascent:
+        def ask(part: Tensor, *others: Tensor) -> Ascent:
+            images = part.detach().requires_grad_(True)
+            logits = answer(self.search, images)
+            values = loss(logits, *others)
+            return Ascent(logits.detach(), values.detach(), _gradient(values, images))
+
         answers = []
-        grads = torch.empty_like(x)  # filled slot by slot: what joins them at the end copies them
+        grads = torch.empty_like(x)  # filled pass by pass: what joins them at the end copies them
         with self._as_found(x.device), torch.enable_grad():
-            parts = zip(self._slots(x, *rows), grads.split(self.slots), strict=True)
-            for (count, (part, *others)), grad in parts:
-                images = part.detach().requires_grad_(True)
-                logits = answer(self.search, images)
-                values = loss(logits, *others)
-                answers.append([each.detach()[:count].clone() for each in (logits, values)])
-                _gradient(values, images, out=grad, repair=self._repair)
+            parts = zip(
+                self._passes(ask, self.search, x, *rows), grads.split(self.slots), strict=True
+            )
+            for (count, found), out in parts:
+                answers.append([found.logits[:count].clone(), found.loss[:count].clone()])
+                if self._repair:
+                    _finite(found.grad[:count], out=out)
+                else:
+                    out.copy_(found.grad[:count])
         logits, values = (torch.cat(column) for column in zip(*answers, strict=True))
         return Ascent(logits, values, grads)
 
-    def _slots(self, *rows: Tensor) -> Iterator[tuple[int, list[Tensor]]]:
-        for start in range(0, len(rows[0]), self.slots):
-            parts = [each[start : start + self.slots] for each in rows]
+    def _passes(
+        self, ask: Callable[..., Answer], model: nn.Module, x: Tensor, *rows: Tensor
+    ) -> Iterator[tuple[int, Answer]]:
+        """What `ask` finds of all slots at a time, and how many rows of it were asked for."""
+        kind = (model, torch.is_grad_enabled(), x.shape[1:])
+        for start in range(0, len(x), self.slots):
+            parts = [each[start : start + self.slots] for each in (x, *rows)]
             count = len(parts[0])
-            missing = self.slots - count
-            if missing:
-                parts = [torch.cat([p, p[-1:].expand(missing, *p.shape[1:])]) for p in parts]
-            yield count, parts
+            size, untried = self._sizes.of(kind, count)
+            found = ask(*_padded(parts, size))
+            if untried is not None:
+                try:
+                    smaller = ask(*_padded(parts, untried))
+                except Exception:  # a model may be made for one size of batch
+                    smaller = None
+                self._sizes.learn(kind, untried, found, smaller)
+            yield count, found
 
     @contextmanager
     def _as_found(self, device: torch.device) -> Iterator[None]:
@@ -288,29 +318,23 @@ def lowest(found: Iterable[Ascent], rank: Rank) -> Ascent:
     return best
 
 
-def _joined(answers: list[list[Tensor]]) -> Ascent:
-    return Ascent(*(torch.cat(column) for column in zip(*answers, strict=True)))
+def _padded(parts: list[Tensor], size: int) -> list[Tensor]:
+    """`parts` with their last row repeated, as far as they are shorter than `size`."""
+    missing = size - len(parts[0])
+    if missing == 0:
+        return parts
+    return [torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) for part in parts]
 
 
-def _gradient(
-    values: Tensor,
-    images: Tensor,
-    *,
-    keep: bool = False,
-    out: Tensor | None = None,
-    repair: bool = True,
-) -> Tensor:
-    """The gradient of the sum of `values`; zero where the model cuts the graph or overflows, the
-    latter without `repair` as it comes.
-
-    Of the first images alone where `out` has room for fewer.
-    """
+def _gradient(values: Tensor, images: Tensor, *, keep: bool = False) -> Tensor:
+    """The gradient of the sum of `values`; zero where the model cuts the graph."""
     grad = None
     if values.requires_grad:
         (grad,) = torch.autograd.grad(values.sum(), images, retain_graph=keep, allow_unused=True)
-    if grad is None:  # the model cuts the graph: no direction to offer
-        grad = torch.zeros_like(images)
-    grad = grad[: len(images if out is None else out)]
-    if repair:
-        return torch.nan_to_num(grad, 0.0, 0.0, 0.0, out=out)
-    return grad if out is None else out.copy_(grad)
+    # If the model cuts the graph, there is no direction to offer.
+    return torch.zeros_like(images) if grad is None else grad
+
+
+def _finite(grad: Tensor, out: Tensor | None = None) -> Tensor:
+    """`grad` with zeros where it overflows."""
+    return torch.nan_to_num(grad, 0.0, 0.0, 0.0, out=out)

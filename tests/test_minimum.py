@@ -48,7 +48,7 @@ def _slow_cross(x: np.ndarray, grad: np.ndarray, needed: float, norm: str) -> np
             jac=lambda z: 2 * z,
             bounds=list(zip(-x, 1 - x, strict=True)),
             constraints={"type": "eq", "fun": lambda z: grad @ z - needed, "jac": lambda z: grad},
-            options={"ftol": 1e-15, "maxiter": 1000},
+            options={"ftol": 1e-12, "maxiter": 1000},
         )
         return solved.x if solved.success else None
     bounds = [(0, 1 - v) for v in x] + [(0, v) for v in x]

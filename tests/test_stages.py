@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -378,3 +380,20 @@ def test_a_model_that_returns_probabilities_is_refused(grid, monkeypatch) -> Non
     with pytest.raises(UserError, match="probabilities"):
         attack.run(place, config, "plain", "linf")
     assert (place.attack("plain", "linf") / "verdicts.npz").read_bytes() == before
+
+
+def test_weights_that_nothing_but_decay_moves_end_at_zero(tmp_path: Path) -> None:
+    """Below 1e-38 a CPU calculates in microcode: training would take several times as long."""
+    params = tiny(networks={"dead": {}})  # all its layers vanish together
+    params["recipe"] |= {"architecture": "mlp", "settings": {"hidden": [32]}}
+    params["recipe"] |= {"momentum": 0.0, "nesterov": False}
+    params["recipe"] |= {"schedule": "constant", "weight_decay": 2.0, "epochs": 15}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params))
+    for command in (["data"], ["train", "dead"]):
+        command = [sys.executable, "-m", "pipeline", *command, "--params", str(path)]
+        subprocess.run(command, check=True, cwd=ROOT)
+    weights = load_network(Place.of(path).network("dead"))[0].state_dict().values()
+    sizes = torch.cat([weight.flatten().abs().double() for weight in weights])
+    assert (sizes == 0).any()
+    assert not ((sizes > 0) & (sizes < torch.finfo(torch.float32).tiny)).any()

@@ -22,7 +22,8 @@ def sparse(grad: Tensor, point: Tensor, share: Tensor) -> Tensor:
     held = ((slope > 0) & (at >= 1)) | ((slope < 0) & (at <= 0))
     free = slope.abs().masked_fill(held, 0)
     count = (share * slope.shape[1]).long().clamp(1, slope.shape[1])
-    least = free.sort(dim=1, descending=True).values.gather(1, count[:, None] - 1)
+    largest = free.topk(int(count.max()), dim=1).values
+    least = largest.gather(1, count[:, None] - 1)
     step = torch.where(slope.abs() >= least, slope.sign(), 0)
     moving = (step.abs() * ~held).sum(dim=1, keepdim=True)
     return (step / moving.clamp_min(1)).view_as(grad)

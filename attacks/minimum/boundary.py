@@ -29,15 +29,18 @@ def cross(x: Tensor, grad: Tensor, needed: Tensor, norm: str) -> Tensor:
     Returns:
         The step, like x. Where the box does not reach that far, the step to its best corner.
     """
-    slope = grad.flatten(1).double() * needed.double().sign()[:, None]
-    goal = needed.double().abs()[:, None]
-    wide = x.flatten(1).double()
-    room = (0.5 + slope.sign() * (0.5 - wide)).clamp_min_(0)
+    slope = grad.flatten(1)
     size = slope.abs()
+    # The steepest pixel at 1: squares of what float32 holds may be beyond what it holds.
+    steepest = size.amax(dim=1, keepdim=True).clamp_min(1e-30)
+    size.div_(steepest)
+    goal = needed.abs()[:, None] / steepest
+    sign = slope.sign().mul_(needed.sign()[:, None])
+    room = torch.rsub(x.flatten(1), 0.5).mul_(sign).add_(0.5).clamp_min_(0)
     # In L1 the steepest pixels go as far as they can.
     l1 = norm == "l1"
     moved = greedy(size, room, goal, size) if l1 else _raise(size, room, goal, norm)
-    return (moved * slope.sign()).float().view_as(x)
+    return moved.mul_(sign).view_as(x)
 
 
 def _raise(size: Tensor, room: Tensor, goal: Tensor, norm: str) -> Tensor:
@@ -57,11 +60,11 @@ def _raise(size: Tensor, room: Tensor, goal: Tensor, norm: str) -> Tensor:
         rate = total(free.mul_(pace))[:, None]
         missing = goal - total(torch.minimum(gain, most, out=gain))[:, None]
         raised = torch.where(rate > 0, level + missing / rate, level)
-        rising = raised > level * (1 + 1e-12)
+        rising = raised > level * (1 + 1e-6)
         if not rising.any():
             break
         level = torch.where(rising, raised, level)
-    return torch.minimum(torch.where(rate > 0, level, 1e300) * speed, room)
+    return torch.minimum(torch.where(rate > 0, level, 1e38) * speed, room)
 
 
 def linear_distance(norm: str, needed: Tensor, grad: Tensor) -> Tensor:

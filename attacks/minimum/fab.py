@@ -163,13 +163,12 @@ def _step(
 
     `needed` (N,) is what the boundary needs from `point`, where `grad` was taken.
     """
-    back = total((grad.double() * (x - point)).flatten(1)).float()
+    back = total((grad * (x - point)).flatten(1))
     share = (1 - pull) * fell
     point = point + column(share, point) * (x - point)
     towards = cross(point, grad, needed - share * back, norm)
     across = cross(x, grad, needed - back, norm)
-    near = length(towards.double(), norm).float()
-    far = length(across.double(), norm).float()
+    near, far = length(towards, norm), length(across, norm)
     weight = column((near / (near + far).clamp_min(1e-8)).clamp_max(bias), point)
     point = (1 - weight) * (point + overshoot * towards)
     return (point + weight * (x + overshoot * across)).clamp(0, 1)

@@ -1,0 +1,55 @@
+"""How many images a pass holds: all its slots, or fewer where that gives the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import torch
+from torch import Tensor
+
+# Passes shrink in steps of an eighth of the slots, but of no fewer than so many images: still
+# smaller ones take kernels of single rows, which round differently, and save little.
+LEAST, STEPS = 16, 8
+
+
+class Sizes:
+    """The sizes of passes that answer alike, found out as they are asked for.
+
+    Kernels are chosen by the shape of what they are given, not by its values. A smaller pass that
+    once gave each row the bits of a whole one does so always, and rows that do not fill the slots
+    need not be padded up to them. A size is tried beside a whole pass when it comes up for the
+    second time, and is trusted from then on or never.
+
+    Args:
+        slots: images in a whole pass.
+        whole: every pass is to be a whole one.
+    """
+
+    def __init__(self, slots: int, *, whole: bool = False) -> None:
+        self.slots, self._whole = slots, whole
+        self._step = max(LEAST, slots // STEPS)
+        self._same: dict[tuple[Hashable, int], bool | None] = {}
+
+    def of(self, kind: Hashable, count: int) -> tuple[int, int | None]:
+        """The size of a pass of `count` rows, and a smaller one to be tried beside it, or None.
+
+        `kind` is all else that chooses kernels: the model, the shape of an image, the gradient.
+        """
+        size = -(-count // self._step) * self._step
+        if size >= self.slots or self._whole:
+            return self.slots, None
+        if (kind, size) not in self._same:
+            self._same[kind, size] = None
+            return self.slots, None
+        same = self._same[kind, size]
+        return (size if same else self.slots), (size if same is None else None)
+
+    def learn(
+        self, kind: Hashable, size: int, whole: Sequence[Tensor], smaller: Sequence[Tensor] | None
+    ) -> None:
+        """Trust a `size` if it gave the same bits; not if it failed (None), nor where a tensor
+        holds nothing but zeros: two kernels agree about a gradient that is not there."""
+        self._same[kind, size] = smaller is not None and all(
+            bool(one.any()) and torch.equal(one[:size], other)
+            for one, other in zip(whole, smaller, strict=True)
+        )

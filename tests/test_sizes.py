@@ -1,0 +1,113 @@
+"""Passes smaller than all slots: where they give the same bits, and there alone."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from attacks import Oracle
+from attacks.losses import margin
+from networks import trained
+
+SLOTS = 64
+
+
+class Recording(nn.Module):
+    """The model, noting how many images each pass holds; `answer` makes its logits of the model's
+    and the images."""
+
+    def __init__(self, model: nn.Module, answer: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.model, self.answer = model, answer
+        self.sizes: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.sizes.append(len(x))
+        return self.answer(self.model(x), x)
+
+
+def plainly(logits: Tensor, x: Tensor) -> Tensor:
+    return logits
+
+
+def by_size(logits: Tensor, x: Tensor) -> Tensor:
+    return logits * (1 + 1e-6 * len(x))
+
+
+def of_one_size(logits: Tensor, x: Tensor) -> Tensor:
+    if len(x) != SLOTS:
+        raise RuntimeError("made for one size of batch")
+    return logits
+
+
+def in_the_gradient(logits: Tensor, x: Tensor) -> Tensor:
+    """Logits alike for every size, with gradients that are not."""
+    if logits.requires_grad:
+        logits.register_hook(lambda grad: grad * (1 + 1e-6 * len(x)))
+    return logits
+
+
+def asked(model: nn.Module) -> tuple[Recording, Oracle, Tensor, Tensor, Tensor]:
+    assert isinstance(model, Recording)
+    x = torch.rand(SLOTS + 20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    return model, Oracle(model, slots=SLOTS), x, torch.zeros(len(x)).long(), torch.arange(len(x))
+
+
+@pytest.mark.parametrize("count", [1, 16, 17, 40, SLOTS, SLOTS + 20])
+@pytest.mark.parametrize("answer", [plainly, by_size, of_one_size, in_the_gradient])
+def test_the_bits_are_those_of_a_whole_pass(
+    answer: Callable[[Tensor, Tensor], Tensor], count: int
+) -> None:
+    model, oracle, x, y, keys = asked(Recording(trained(), answer))
+    whole = Oracle(model, slots=SLOTS).ascent(x[:SLOTS], keys[:SLOTS], margin, y[:SLOTS])
+    few = min(count, SLOTS)
+    for _ in range(4):
+        seen = oracle.ascent(x[:count], keys[:count], margin, y[:count])
+        logits = oracle.logits(x[:count], keys[:count])
+        for found, expected in (
+            (seen.logits, whole.logits),
+            (seen.loss, whole.loss),
+            (seen.grad, whole.grad),
+            (logits, whole.logits),
+        ):
+            assert torch.equal(found[:few], expected[:few])
+
+
+def test_what_does_not_fill_the_slots_is_asked_in_smaller_passes() -> None:
+    model, oracle, x, y, keys = asked(Recording(trained(), plainly))
+    for _ in range(4):
+        oracle.logits(x, keys)
+    # Whole ones at first; the second time a smaller one beside it, which is trusted from then on.
+    assert model.sizes == [64, 64, 64, 64, 32, 64, 32, 64, 32]
+    model.sizes.clear()
+    for _ in range(3):  # gradients may take other kernels: they are tried for themselves
+        oracle.ascent(x[:5], keys[:5], margin, y[:5])
+    assert model.sizes == [64, 64, 16, 16]
+    assert oracle.passes(keys[:1]) == (torch.tensor([7]), torch.tensor([3]))
+
+
+@pytest.mark.parametrize("answer", [by_size, of_one_size])
+def test_a_size_that_answers_otherwise_is_tried_once(
+    answer: Callable[[Tensor, Tensor], Tensor],
+) -> None:
+    model, oracle, x, _, keys = asked(Recording(trained(), answer))
+    for _ in range(4):
+        oracle.logits(x[:20], keys[:20])
+    assert model.sizes == [64, 64, 32, 64, 64]
+
+
+def test_a_gradient_that_is_not_there_proves_nothing() -> None:
+    model, oracle, x, y, keys = asked(Recording(trained(), lambda logits, x: logits.detach()))
+    for _ in range(4):
+        oracle.ascent(x[:20], keys[:20], margin, y[:20])
+    assert model.sizes == [64, 64, 32, 64, 64]
+
+
+def test_a_compiled_network_gets_whole_passes_alone() -> None:
+    model, _, x, _, keys = asked(Recording(trained(), plainly))
+    compiled = torch.compile(model, backend="eager")
+    oracle = Oracle(model, slots=SLOTS, search=compiled)
+    for _ in range(4):
+        oracle.logits(x[:20], keys[:20])
+    assert set(model.sizes) == {SLOTS}
