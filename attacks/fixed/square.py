@@ -21,10 +21,11 @@ from .windows import HALVINGS, Bumps, Stripes, unmoved
 
 # How often a proposal that changes nothing is drawn anew, before a query is spent on it.
 _REDRAWS = 3
-# Proposals are asked ahead while so many of their pixels fit a CPU's cache, and as long as about
-# one in eight is for nothing, because an earlier one was kept. The smallest networks want it: what
-# a proposal and a pass cost there hardly depends on how many images they hold.
-_PIXELS, _IN_VAIN = 2**18, 1 / 8
+# However few rows a proposal and a pass hold, they cost a CPU as much as so many rows more, and as
+# so many pixels: so proposals are asked ahead, while they fit its cache, though what follows one
+# that is kept is for nothing.
+_ROWS, _PIXELS, _CACHE = 32, 2**13, 2**18
+_AHEAD = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
 class Pace(NamedTuple):
@@ -231,15 +232,22 @@ class _Walk:
         return fell
 
     def _ahead(self, busy: Tensor, goal: int) -> int:
-        """How many proposals of each walker to ask at once; the walk is the same with any number.
+        """How many proposals of each walker to ask at once: most progress for what it costs.
 
-        The slots of the last pass are filled in any case.
+        The walk is the same with any number.
         """
-        count, slots = len(busy), self._oracle.slots
-        fit = max(slots, _PIXELS // self._x[0].numel()) // count
-        few = max(1, min(fit, int(1 + 2 * _IN_VAIN / max(self._rate, 1e-3))))
-        passes = -(-count * few // slots)
-        return min(passes * slots // count, int((goal - self._asked[busy]).max()))
+        count, pixels = len(busy), self._x[0].numel()
+        most = min(
+            max(self._oracle.slots, _CACHE // pixels) // count,
+            int((goal - self._asked[busy]).max()),
+        )
+        once = _ROWS + _PIXELS // pixels if self._x.device.type == "cpu" else self._oracle.slots
+        refused = 1 - self._rate
+
+        def worth(ahead: int) -> float:  # proposals up to the first that is kept, over rows
+            return sum(refused**number for number in range(ahead)) / (once + ahead * count)
+
+        return max((ahead for ahead in _AHEAD if ahead <= max(1, most)), key=worth)
 
 
 def _redrawn(

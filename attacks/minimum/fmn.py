@@ -12,16 +12,13 @@ from ..oracle import Oracle
 from ..search import moving, those
 from ..threat import length, project, unit
 from .boundary import linear_distance
+from .race import Race
 from .scouting import scouted
 
 # The pace of a race: after so many of 100 steps, of an example that ends within its budget, the
 # nearest adversarial image is at most so many budgets away. The marks leave room above the slowest
 # that arrived on networks which mislead attacks of a fixed budget.
 PACE = {30: 2.5, 40: 1.6, 50: 1.35, 70: 1.12}
-# Where gradients mislead nobody, the first steps find the nearest image and the rest polish it: an
-# example that is farther away than this, and came no nearer by this share from the tenth to the
-# twentieth of 100 steps, has arrived.
-FROM, UNTIL, FAR, NEARER = 10, 20, 1.35, 0.02
 
 
 def fmn(
@@ -70,18 +67,10 @@ def fmn(
     if len(rows) == 0:
         return nearest.x_adv
     radius = torch.full((len(rows),), torch.inf, device=x.device)
-    reach = reach if race else None
-    before = nearest.distance.clone()
-    marks = {max(1, mark * steps // 100): most for mark, most in PACE.items()}
-    since, arrived = max(1, FROM * steps // 100), max(1, UNTIL * steps // 100)
+    searches = Race(reach, PACE, steps, of=100) if race and reach is not None else None
     for step in range(steps):
-        if reach is not None and step in (since, arrived, *marks):
-            far = nearest.distance[rows] / reach[rows]
-            stay = far <= marks.get(step, torch.inf)
-            if step == arrived:
-                nearer = nearest.distance[rows] < (1 - NEARER) * before[rows]
-                stay &= nearer | (far <= FAR)
-            before = nearest.distance.clone()
+        if searches is not None and searches.looks(step):
+            stay = searches.stay(step, rows, nearest.distance)
             rows, point, radius = those(stay, rows, point, radius)
             if len(rows) == 0:
                 break
