@@ -110,6 +110,19 @@ SETS: dict[str, dict[str, Any]] = {
         "recipe": {"architecture": "small_cnn", "settings": {"activation": "elu"}, "epochs": 4},
         "networks": {"masked": _MASKED},
     },
+    # Residual blocks with batch normalization, on digits. Nothing was chosen with it.
+    "residual": {
+        "origin": "params.yaml",
+        "recipe": {
+            "architecture": "wide_resnet",
+            "settings": {"depth": 10, "width": 1},
+            "batch_size": 64,
+            "epochs": 20,
+        },
+        "networks": {
+            "masked": {"adversarial": {"norm": "linf", "eps": 0.3, "steps": 1, "warm_up": 0.3}}
+        },
+    },
     # For what does not depend on the network: one that costs next to nothing.
     "tiny": {
         "origin": "experiments/cifar10/params.yaml",
@@ -137,6 +150,7 @@ EPS = {
     ("cifar10", "adversarial"): {"linf": 4 / 255, "l2": 0.5, "l1": 2.0},
     ("held_out", "masked"): {"linf": 0.2, "l2": 1.0, "l1": 4.5},
     ("unseen", "masked"): {"linf": 0.2, "l2": 1.5, "l1": 4.5},
+    ("residual", "masked"): {"linf": 0.25, "l2": 0.6, "l1": 1.5},
     ("untouched", "masked"): {"linf": 0.25, "l2": 1.0, "l1": 4.5},
 }
 
