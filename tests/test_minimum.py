@@ -93,6 +93,25 @@ def test_the_step_across_a_hyperplane_is_the_smallest_inside_the_box(norm: str) 
         assert abs(float(size[row]) - best) <= 1e-5 * (1 + best), row
 
 
+@pytest.mark.parametrize("share", [0.001, 0.2, 0.9])
+def test_a_step_of_many_pixels_is_the_smallest_in_l1(share: float) -> None:
+    """A few pixels suffice, or most of them are needed: the steepest go first."""
+    generator = torch.Generator().manual_seed(3)
+    x = torch.rand(8, 3, 9, 11, generator=generator)
+    grad = torch.randn(x.shape, generator=generator)
+    room = torch.where(grad > 0, 1 - x, x).flatten(1)
+    needed = share * (grad.flatten(1).abs() * room).sum(1)
+    step = cross(x, grad, needed, "l1")
+    for row in range(len(x)):
+        slope, space = grad[row].flatten().abs().double(), room[row].double()
+        order, left, best = slope.argsort(descending=True), float(needed[row]), 0.0
+        for pixel in order.tolist():
+            moved = min(left / float(slope[pixel]), float(space[pixel]))
+            left, best = left - moved * float(slope[pixel]), best + moved
+        assert abs(float(length(step[row : row + 1].double(), "l1")) - best) < 1e-5 * best
+        assert abs(float((grad[row] * step[row]).sum()) - float(needed[row])) < 1e-5 * needed[row]
+
+
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_hyperplane_out_of_reach_is_approached_to_the_best_corner(norm: str) -> None:
     x = torch.rand(5, 3, 2, 3, generator=torch.Generator().manual_seed(1))
@@ -201,6 +220,31 @@ def test_a_race_restarts_fab_where_that_is_of_use_alone() -> None:
     assert torch.equal(far[1], once[1]) and torch.equal(far[0], once[0])
     assert torch.equal(near[1], twice[1]) and (near[1] > once[1]).all()
     assert (near[0] <= once[0]).all()
+
+
+def test_a_race_ends_runs_of_fab_that_do_not_come_near() -> None:
+    _, _, x, y = digits()
+    right = (trained()(x).argmax(1) == y).nonzero()[:120, 0]
+    x, y, keys = x[right], y[right], right
+    reach, given = torch.full((len(x),), 0.3), {"steps": 60, "targets": 3, "patience": 60}
+    oracles = [Oracle(trained()) for _ in range(3)]
+    whole = fab(oracles[0], x, y, "l2", keys=keys, reach=reach, **given)
+    raced = fab(oracles[1], x, y, "l2", keys=keys, reach=reach, race=True, **given)
+    parts = [
+        fab(oracles[2], x[p], y[p], "l2", keys=keys[p], reach=reach[p], race=True, **given)
+        for p in keys.argsort().split(50)
+    ]
+    assert torch.equal(torch.cat(parts), raced)
+    within = [
+        is_broken(trained()(found), y) & (length((found - x).double(), "l2") <= reach)
+        for found in (whole, raced)
+    ]
+    assert 10 < within[0].sum() < 60
+    assert (within[0] & ~within[1]).sum() <= 1
+    spent = [oracle.passes(keys)[1] for oracle in oracles[:2]]
+    assert (spent[0] == 3 * 60).all()
+    # What stands still outside leaves after a third of the steps.
+    assert spent[1][~within[0]].median() <= 3 * 21
 
 
 def test_passes_are_fused() -> None:

@@ -14,7 +14,7 @@ from attacks import keyed
 from attacks.errors import ThreatError
 from attacks.fixed.windows import Bumps
 from attacks.minimum.boundary import cross
-from attacks.threat import NORMS, ThreatModel
+from attacks.threat import INSIDE, NORMS, ROUNDING, ThreatModel
 
 
 def _slow_projection(point: np.ndarray, x: np.ndarray, norm: str, eps: float) -> np.ndarray:
@@ -63,6 +63,37 @@ def test_the_projection_is_the_nearest_point_of_ball_and_box(norm: str, eps: flo
         mine = float(((found[row] - point[row]).double() ** 2).sum())
         theirs = float(((slow - point[row].flatten().double().numpy()) ** 2).sum())
         assert mine <= theirs * (1 + 1e-5) + 1e-6
+
+
+@pytest.mark.parametrize("eps", [0.05, 2.0, 30.0])
+@pytest.mark.parametrize("scale", [0.01, 0.3, 3.0])
+def test_large_images_are_projected_onto_l1_by_the_right_threshold(
+    eps: float, scale: float
+) -> None:
+    """Against bisection in float64; pixels that meet the box end exactly at its edge."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(40, 3, 16, 16, generator=generator)
+    x[::2] = x[::2].round()
+    steps = torch.randn(x.shape, generator=generator)
+    point = x + scale * steps * torch.rand(x.shape, generator=generator) ** 4
+    found = ThreatModel("l1", eps).project(point, x)
+    aim = eps * INSIDE - ROUNDING * x[0].numel()  # that the stored image is inside
+    delta = (point - x).flatten(1).double()
+    room = torch.where(delta > 0, 1 - x.flatten(1).double(), x.flatten(1).double())
+    low, high = torch.zeros(len(x), 1).double(), delta.abs().amax(1, keepdim=True)
+    for _ in range(80):
+        middle = (low + high) / 2
+        moved = torch.minimum((delta.abs() - middle).clamp_min(0), room)
+        above = moved.sum(1, keepdim=True) > aim
+        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+    fits = torch.minimum(delta.abs(), room).sum(1, keepdim=True) <= aim
+    threshold = torch.where(fits, 0.0, high)
+    moved = torch.minimum((delta.abs() - threshold).clamp_min(0), room)
+    best = x.flatten(1).double() + moved * delta.sign()
+    assert (found.flatten(1).double() - best).abs().max() < 2e-6
+    assert (ThreatModel("l1", eps).distance(found, x) <= eps).all()
+    at_edge = (moved == room) & (room > 0) & (moved > 0)
+    assert (best[at_edge] == found.flatten(1)[at_edge]).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
