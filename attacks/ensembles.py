@@ -41,7 +41,9 @@ _FAST: Attacks = [
 #                that AutoAttack broke
 #   closest      restarts and long runs, for images that all but fell
 #   restarts     in L1, where the start decides which few pixels a run ends with: of 80 images of
-#                digits `masked` at 1.2, five more runs broke 20 that the first left standing
+#                digits `masked` at 1.2, five more runs broke 20 that the first left standing; with
+#                ten in place of five, of 900 images (digits `masked` and `adversarial`, MNIST
+#                `masked`) 44 in place of 32 fell to ours alone, 19 in place of 31 to AutoAttack alone
 #   square       random search as a race. It may not be dropped: where gradients are masked it
 #                breaks what they cannot. All images enter it; those that keep up with the pace of
 #                images that it breaks in the end go to its end.
@@ -76,7 +78,7 @@ _STANDARD: Attacks = [
         "within": 0.1,
     },
     {"attack": "apgd_l1", "name": "first", "steps": 30},
-    {"attack": "apgd_l1", "name": "restarts", "steps": 60, "restarts": 5},
+    {"attack": "apgd_l1", "name": "restarts", "steps": 60, "restarts": 10},
     {"attack": "fab", "steps": 100, "targets": 9, "patience": 100, "norms": ("l1",)},
     {"attack": "apgd_l1", "name": "every_class", "targets": 5, "steps": 60, "restarts": 2},
     {"attack": "square", "race": True},
