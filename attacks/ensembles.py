@@ -42,8 +42,9 @@ _FAST: Attacks = [
 #   closest      restarts and long runs, for images that all but fell
 #   restarts     in L1, where the start decides which few pixels a run ends with: of 80 images of
 #                digits `masked` at 1.2, five more runs broke 20 that the first left standing; with
-#                ten in place of five, of 900 images (digits `masked` and `adversarial`, MNIST
-#                `masked`) 44 in place of 32 fell to ours alone, 19 in place of 31 to AutoAttack alone
+#                ten runs in place of five, of 900 images (digits `masked` and `adversarial`, MNIST
+#                `masked`) 44 fell to ours alone in place of 32, to AutoAttack alone 19 in place of
+#                31
 #   square       random search as a race. It may not be dropped: where gradients are masked it
 #                breaks what they cannot. All images enter it; those that keep up with the pace of
 #                images that it breaks in the end go to its end.
