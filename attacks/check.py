@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .errors import ModelError
 from .generators import kept
-from .oracle import Oracle
+from .oracle import Oracle, padded
 
 # A model whose logits move by more than this share of the largest when it is asked again draws
 # them at random; a deterministic one rounds alike.
@@ -96,9 +96,7 @@ def _check_keys(keys: Tensor, count: int) -> None:
 def _varies(oracle: Oracle, x: Tensor) -> bool:
     """Whether the model's answers vary; refused if it writes into its images: it would change the
     caller's, and what attacks try."""
-    given = x[: oracle.slots]
-    missing = oracle.slots - len(given)
-    given = torch.cat([given, given[-1:].expand(missing, *x.shape[1:])])  # not the caller's
+    given = padded([x[: oracle.slots]], oracle.slots)[0].clone()  # not the caller's
     before = given.clone()
     varies = answers_vary(oracle, given)
     if not torch.equal(given, before):

@@ -77,7 +77,7 @@ class Oracle:
         self._modules = list({*model.modules(), *self.search.modules()})
         # What is compiled is made for one size of pass: each other one takes minutes of making.
         compiled = any(hasattr(module, "_orig_mod") for module in self._modules)
-        self._sizes = Sizes(slots, whole=compiled)
+        self._sizes = Sizes(whole=compiled)
         self._forwards = torch.zeros(0, dtype=torch.int64)
         self._backwards = torch.zeros(0, dtype=torch.int64)
 
@@ -241,15 +241,15 @@ class Oracle:
         self, ask: Callable[..., Answer], model: nn.Module, x: Tensor, *rows: Tensor
     ) -> Iterator[tuple[int, Answer]]:
         """What `ask` finds of all slots at a time, and how many rows of it were asked for."""
-        kind = (model, torch.is_grad_enabled(), x.shape[1:])
+        kind = (model, torch.is_grad_enabled(), x.shape[1:], self.slots)
         for start in range(0, len(x), self.slots):
             parts = [each[start : start + self.slots] for each in (x, *rows)]
             count = len(parts[0])
-            size, untried = self._sizes.of(kind, count)
-            found = ask(*_padded(parts, size))
+            size, untried = self._sizes.of(kind, count, self.slots)
+            found = ask(*padded(parts, size))
             if untried is not None:
                 try:
-                    smaller = ask(*_padded(parts, untried))
+                    smaller = ask(*padded(parts, untried))
                 except Exception:  # a model may be made for one size of batch
                     smaller = None
                 self._sizes.learn(kind, untried, found, smaller)
@@ -318,7 +318,7 @@ def lowest(found: Iterable[Ascent], rank: Rank) -> Ascent:
     return best
 
 
-def _padded(parts: list[Tensor], size: int) -> list[Tensor]:
+def padded(parts: list[Tensor], size: int) -> list[Tensor]:
     """`parts` with their last row repeated, as far as they are shorter than `size`."""
     missing = size - len(parts[0])
     if missing == 0:

@@ -21,28 +21,28 @@ class Sizes:
     second time, and is trusted from then on or never.
 
     Args:
-        slots: images in a whole pass.
         whole: every pass is to be a whole one.
     """
 
-    def __init__(self, slots: int, *, whole: bool = False) -> None:
-        self.slots, self._whole = slots, whole
-        self._step = max(LEAST, slots // STEPS)
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
         self._same: dict[tuple[Hashable, int], bool | None] = {}
 
-    def of(self, kind: Hashable, count: int) -> tuple[int, int | None]:
+    def of(self, kind: Hashable, count: int, slots: int) -> tuple[int, int | None]:
         """The size of a pass of `count` rows, and a smaller one to be tried beside it, or None.
 
-        `kind` is all else that chooses kernels: the model, the shape of an image, the gradient.
+        A whole pass has `slots` images; `kind` is that and all else that chooses kernels: the
+        model, the shape of an image, the gradient.
         """
-        size = -(-count // self._step) * self._step
-        if size >= self.slots or self._whole:
-            return self.slots, None
+        step = max(LEAST, slots // STEPS)
+        size = -(-count // step) * step
+        if size >= slots or self._whole:
+            return slots, None
         if (kind, size) not in self._same:
             self._same[kind, size] = None
-            return self.slots, None
+            return slots, None
         same = self._same[kind, size]
-        return (size if same else self.slots), (size if same is None else None)
+        return (size if same else slots), (size if same is None else None)
 
     def learn(
         self, kind: Hashable, size: int, whole: Sequence[Tensor], smaller: Sequence[Tensor] | None

@@ -45,8 +45,10 @@ class Noisy(nn.Module):
     def __init__(self, once: bool = False, sigma: float = 0.1) -> None:
         super().__init__()
         self.network, self.once, self.sigma = trained(), once, sigma
+        self.images = 0
 
     def forward(self, x: Tensor) -> Tensor:
+        self.images += len(x)
         noise = torch.randn_like(x[:1] if self.once else x)
         return self.network(x + self.sigma * noise)
 
@@ -196,6 +198,9 @@ def test_draws_differ_whether_a_model_draws_for_each_image_or_for_each_pass(once
     few = oracle.ascent(x[:40], torch.arange(40), lambda z: z[:, 0]).loss
     error = ((few - many[:, 0]) / spread[:, 0]).square().mean()
     assert error < 2 * (1 / draws + 1 / 400)
+    model.images = 0
+    oracle.logits(x[:3], torch.arange(3))
+    assert model.images == 3 * draws  # passes of one image are not filled up
 
 
 @pytest.mark.parametrize("once", [False, True])
