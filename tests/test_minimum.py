@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -222,26 +222,35 @@ def test_a_race_restarts_fab_where_that_is_of_use_alone() -> None:
     assert (near[0] <= once[0]).all()
 
 
-def test_a_race_ends_runs_of_fab_that_do_not_come_near() -> None:
+def raced(
+    attack: Callable[..., Tensor], within: float, **given: int
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Who comes within reach, and backward passes, of the whole attack and of its race; the race's
+    images are the same in any company."""
     _, _, x, y = digits()
-    right = (trained()(x).argmax(1) == y).nonzero()[:120, 0]
-    x, y, keys = x[right], y[right], right
-    reach, given = torch.full((len(x),), 0.3), {"steps": 60, "targets": 3, "patience": 60}
+    keys = (trained()(x).argmax(1) == y).nonzero()[:120, 0]
+    x, y, reach = x[keys], y[keys], torch.full((len(keys),), within)
     oracles = [Oracle(trained()) for _ in range(3)]
-    whole = fab(oracles[0], x, y, "l2", keys=keys, reach=reach, **given)
-    raced = fab(oracles[1], x, y, "l2", keys=keys, reach=reach, race=True, **given)
+    found = [
+        attack(oracle, x, y, "l2", keys=keys, reach=reach, race=race, **given)
+        for oracle, race in zip(oracles[:2], (False, True), strict=True)
+    ]
     parts = [
-        fab(oracles[2], x[p], y[p], "l2", keys=keys[p], reach=reach[p], race=True, **given)
+        attack(oracles[2], x[p], y[p], "l2", keys=keys[p], reach=reach[p], race=True, **given)
         for p in keys.argsort().split(50)
     ]
-    assert torch.equal(torch.cat(parts), raced)
-    within = [
-        is_broken(trained()(found), y) & (length((found - x).double(), "l2") <= reach)
-        for found in (whole, raced)
+    assert torch.equal(torch.cat(parts), found[1])
+    near = [
+        is_broken(trained()(each), y) & (length((each - x).double(), "l2") <= reach)
+        for each in found
     ]
+    return near, [oracle.passes(keys)[1] for oracle in oracles[:2]]
+
+
+def test_a_race_ends_runs_of_fab_that_do_not_come_near() -> None:
+    within, spent = raced(fab, 0.3, steps=60, targets=3, patience=60)
     assert 10 < within[0].sum() < 60
     assert (within[0] & ~within[1]).sum() <= 1
-    spent = [oracle.passes(keys)[1] for oracle in oracles[:2]]
     assert (spent[0] == 3 * 60).all()
     # What stands still outside leaves after a third of the steps.
     assert spent[1][~within[0]].median() <= 3 * 21
@@ -272,27 +281,9 @@ def test_passes_are_fused() -> None:
 
 def test_a_race_gives_up_what_is_far_and_keeps_what_comes_within_reach() -> None:
     """In any company, and what a race gives up was beyond reach for all the steps too."""
-    _, _, x, y = digits()
-    right = (trained()(x).argmax(1) == y).nonzero()[:120, 0]
-    x, y, keys = x[right], y[right], right
-    reach = torch.full((len(x),), 0.4)
-    given = {"reach": reach, "steps": 100, "classes": 3}
-    oracles = [Oracle(trained()) for _ in range(3)]
-    whole = fmn(oracles[0], x, y, "l2", keys=keys, **given)
-    raced = fmn(oracles[1], x, y, "l2", keys=keys, race=True, **given)
-    parts = [
-        fmn(oracles[2], *(v[p] for v in (x, y)), "l2", keys=keys[p], race=True,
-            **{**given, "reach": reach[p]})
-        for p in keys.argsort().split(50)
-    ]  # fmt: skip
-    assert torch.equal(torch.cat(parts), raced)
-    within = [
-        is_broken(trained()(found), y) & (length((found - x).double(), "l2") <= reach)
-        for found in (whole, raced)
-    ]
+    within, spent = raced(fmn, 0.4, steps=100, classes=3)
     assert 20 < within[0].sum() < 100
     assert (within[0] & ~within[1]).sum() <= 1
-    spent = [oracle.passes(keys)[1] for oracle in oracles[:2]]
     assert (spent[1] <= spent[0]).all()
     # Most of what is far is known to be after a fifth of the steps; 15 are the scouting's.
     assert spent[1][~within[0]].median() == 15 + 20
