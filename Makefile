@@ -21,6 +21,9 @@ EXPERIMENT ?=
 HERE := $(if $(filter-out default,$(EXPERIMENT)),experiments/$(EXPERIMENT)/)
 PARAMS := $(HERE)params.yaml
 
+# Stages that run at once; as many as there are cores for, if not given.
+JOBS ?=
+
 # Wheels of torch for another device, e.g. TORCH_INDEX=<the index of CPU builds>.
 TORCH_INDEX ?=
 INSTALL := -e '.[pipeline,test]' -c constraints.txt \
@@ -30,11 +33,11 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  EXPERIMENT=mnist with repro, compare or verify: the experiment in experiments/mnist"
+	@echo "  JOBS=1 with repro: one stage after another; else as many as there are cores for"
 	@echo "  PYTHON=... the Python to make $(VENV) with; TORCH_INDEX=... an index of torch builds"
 
 repro: known-experiment $(VENV)/.ready without-git ## Run what has changed, then say what was found
-	@$(BIN)/python -m pipeline check-config --params $(PARAMS)
-	@$(BIN)/dvc repro $(HERE)dvc.yaml
+	@$(BIN)/python -m pipeline repro --params $(PARAMS) $(if $(JOBS),--jobs $(JOBS))
 	@$(BIN)/python -m pipeline summary --params $(PARAMS)
 	@$(BIN)/python -m pipeline index
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from .registry import (
     resolve,
 )
 from .result import Result
-from .suite import run_suite
+from .suite import Progress, run_suite
 from .views.levels import Levels, check_grid
 from .views.randomized import Randomized
 from .views.targeted import Targeted
@@ -45,6 +46,7 @@ def evaluate(
     levels: int | None = None,
     gradients: bool = True,
     search: nn.Module | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Result:
     """Attack every image under one threat model and judge what was found.
 
@@ -69,6 +71,7 @@ def evaluate(
         gradients: False for a model that has none to give: of an ensemble's name Square remains
             (of a transformation, the grid).
         search: what attacks ask in place of the model: made faster, or differentiable by `bpda`.
+        on_progress: told after each attack what it tried and broke (see `suite.Progress`).
 
     Raises:
         ModelError: if the model cannot be judged, before any attack; if it answers at random and
@@ -100,7 +103,17 @@ def evaluate(
     if targets is not None:
         _check_targets(targets, y)
         oracle = Targeted(oracle, keys, targets.to(x.device))
-    found = run_suite(oracle, x, y, threat.norm, [threat.eps], attackers, keys=keys, seed=seed)
+    found = run_suite(
+        oracle,
+        x,
+        y,
+        threat.norm,
+        [threat.eps],
+        attackers,
+        keys=keys,
+        seed=seed,
+        on_progress=on_progress,
+    )
     seen = []
     if signs and targets is None:
         seen = look_for_signs(

@@ -6,17 +6,19 @@ Same networks, images and budgets. Its verdicts are taken again by our judge, fr
 it returns; what it calls broken and is not is told. Without AUTOATTACK its part is NOT RUN.
 
 `theirs alone` are the images that AutoAttack breaks and ours does not, `ours alone` the reverse:
-never weaker means that in 1,000 images no more than 2 more survive ours. With `--ensembles fast
-standard` and `--picture file.png`, strength is drawn against seconds. With `--keep folder` what
+never weaker means that in 1,000 images no more than 2 more survive ours. With `--keep folder` what
 AutoAttack found is written there and read back by later runs; its seconds are then those of that
-time.
+time. With `--picture file.png` what is left standing is drawn against the seconds spent, after each
+attack of either side: what a budget of time buys.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -31,6 +33,7 @@ from torch import Tensor
 import networks
 from attacks import ThreatModel, evaluate
 from attacks.oracle import Oracle
+from attacks.suite import Progress
 from attacks.verdict import BROKEN, judge
 from networks import Subject
 from pipeline.base.store import fingerprint, write_text
@@ -45,12 +48,20 @@ network              norm      eps seed ensemble       ours AutoAttack  theirs  
 
 
 class Outcome(NamedTuple):
-    """broken: (N,) bool, clean mistakes among them. Passes are summed over all images."""
+    """What one side did.
+
+    Attributes:
+        broken: (N,) bool, clean mistakes among them.
+        seconds: of CPU.
+        forwards, backwards: passes, summed over all images.
+        steps: after each attack, in order: its name, seconds so far, share left standing.
+    """
 
     broken: Tensor
     seconds: float
     forwards: int
     backwards: int
+    steps: list[tuple[str, float, float]]
 
 
 def main() -> None:
@@ -60,7 +71,7 @@ def main() -> None:
     parser.add_argument("--norms", nargs="+", default=["linf", "l2"])
     parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--picture", type=Path, help="strength against seconds, as a PNG")
+    parser.add_argument("--picture", type=Path, help="strength against seconds, first seed, PNG")
     parser.add_argument("--keep", type=Path, help="folder of what AutoAttack found, kept")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -71,7 +82,7 @@ def main() -> None:
         sys.path.insert(0, checkout)
     print(f"{options.images} images, 1 thread, torch {torch.__version__}; CPU seconds")
     print(HEADER)
-    points: dict[str, list[tuple[str, float, float]]] = {}
+    drawn: dict[str, dict[str, Outcome]] = {}
     for name in options.networks:
         subject = networks.load(name, options.images)
         for norm in options.norms:
@@ -80,26 +91,40 @@ def main() -> None:
                 for ensemble in options.ensembles:
                     mine = ours(subject, norm, ensemble, seed)
                     show(subject, norm, seed, ensemble, mine, theirs)
-                    if theirs is not None:
-                        gained = int(mine.broken.sum()) - int(theirs.broken.sum())
-                        point = ensemble, theirs.seconds / mine.seconds, gained / len(mine.broken)
-                        points.setdefault(f"{name}, {norm}", []).append(point)
-    if options.picture and points:
-        draw(points, options.ensembles, options.picture)
+                    if theirs is not None and seed == options.seeds[0]:
+                        sides = drawn.setdefault(f"{name}, {norm}", {"AutoAttack": theirs})
+                        sides[ensemble] = mine
+    if options.picture and drawn:
+        draw(drawn, options.picture)
 
 
 def ours(subject: Subject, norm: str, ensemble: str, seed: int) -> Outcome:
     threat = ThreatModel(norm, subject.eps[norm])
+    with torch.no_grad():
+        standing = int((subject.model(subject.x).argmax(1) == subject.y).sum())
+    steps = [("", 0.0, standing / len(subject.x))]
+
+    def note(state: Progress) -> None:
+        left = steps[-1][2] - state.broken / len(subject.x)
+        steps.append((state.attack, time.process_time() - started, left))
+
     started = time.process_time()
     result = evaluate(
-        subject.model, subject.x, subject.y, threat, ensemble, keys=subject.keys, seed=seed
+        subject.model,
+        subject.x,
+        subject.y,
+        threat,
+        ensemble,
+        keys=subject.keys,
+        seed=seed,
+        on_progress=note,
     )
     seconds = time.process_time() - started
     rows = result.suite.rows
     if result.suite.errors:
         print(f"errors: {result.suite.errors}")
     passes = int(rows["forwards"].sum()), int(rows["backwards"].sum())
-    return Outcome(result.broken.cpu(), seconds, *passes)
+    return Outcome(result.broken.cpu(), seconds, *passes, steps)
 
 
 def kept(subject: Subject, norm: str, seed: int, folder: Path | None) -> Outcome:
@@ -117,16 +142,30 @@ def kept(subject: Subject, norm: str, seed: int, folder: Path | None) -> Outcome
     return found
 
 
+class Log:
+    """In place of AutoAttack's, which prints: what it says of the accuracy after each attack."""
+
+    def __init__(self) -> None:
+        self.started = time.process_time()
+        self.steps: list[tuple[str, float, float]] = []
+
+    def log(self, text: str) -> None:
+        told = re.match(r"(?:initial accuracy|robust accuracy after ([\w-]+)): ([\d.]+)%", text)
+        if told:
+            since = time.process_time() - self.started
+            self.steps.append((told[1] or "", since, float(told[2]) / 100))
+
+
 def official(subject: Subject, norm: str, seed: int) -> Outcome:
     """AutoAttack's standard version, and our verdict on the images that it returns."""
     from autoattack import AutoAttack
 
     x, y, eps = subject.x, subject.y, subject.eps[norm]
     counted = Counted(subject.model)
-    attack = AutoAttack(counted, norm=NAMES[norm], eps=eps, seed=seed, device="cpu", verbose=False)
-    started = time.process_time()
+    attack = AutoAttack(counted, norm=NAMES[norm], eps=eps, seed=seed, device="cpu", verbose=True)
+    attack.logger = log = Log()
     x_adv = attack.run_standard_evaluation(x, y, bs=BATCH)
-    seconds = time.process_time() - started
+    seconds = time.process_time() - log.started
     with torch.no_grad():
         wrong = subject.model(x).argmax(1) != y
         claimed = (subject.model(x_adv).argmax(1) != y) | wrong
@@ -138,7 +177,7 @@ def official(subject: Subject, norm: str, seed: int) -> Outcome:
     broken = wrong | (judge(oracle, x, x_adv, y, subject.keys, norm, eps).outcome == BROKEN)
     if int((claimed & ~broken).sum()):
         print(f"  of AutoAttack's claims, {int((claimed & ~broken).sum())} do not hold")
-    return Outcome(broken, seconds, counted.forwards, counted.backwards)
+    return Outcome(broken, seconds, counted.forwards, counted.backwards, log.steps)
 
 
 def show(
@@ -164,37 +203,39 @@ def show(
     )
 
 
-def draw(
-    points: dict[str, list[tuple[str, float, float]]], ensembles: list[str], path: Path
-) -> None:
-    """For each network a line through its ensembles: how much faster, and how many more broken.
-
-    `points` are (ensemble, AutoAttack's seconds over ours, share of images broken more than by
-    AutoAttack), one for each seed; the mean over seeds is drawn.
-    """
+def draw(drawn: dict[str, dict[str, Outcome]], path: Path) -> None:
+    """A panel for each network and norm: the share left standing, against seconds, of each side."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(9, 5.5), layout="constrained")
-    for number, (name, found) in enumerate(points.items()):
-        means = []
-        for ensemble in ensembles:
-            seeds = [(faster, gained) for each, faster, gained in found if each == ensemble]
-            means.append([sum(column) / len(seeds) for column in zip(*seeds, strict=True)])
-        faster, gained = zip(*means, strict=True)
-        color = pyplot.get_cmap("tab20")(number % 20)
-        axes.plot(faster, [100 * g for g in gained], marker="o", color=color, label=name)
-    axes.axhline(0, color="gray", linewidth=1)
-    axes.axvline(10, color="gray", linewidth=1, linestyle=":")
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
-    axes.set_xlabel("times faster than AutoAttack (CPU seconds)")
-    axes.set_ylabel("images broken more than by AutoAttack (points)")
-    axes.set_title(f"from right to left: {', '.join(ensembles)}")
-    figure.legend(loc="outside lower center", fontsize="small", ncols=4)
+    columns = 4
+    rows = -(-len(drawn) // columns)
+    figure, grid = pyplot.subplots(
+        rows, columns, figsize=(11, 2.1 * rows), layout="constrained", squeeze=False
+    )
+    colors = dict(zip(("standard", "AutoAttack", "fast"), ("C0", "C1", "C2"), strict=True))
+    for axes, (name, sides) in itertools.zip_longest(grid.flat, drawn.items(), fillvalue=("", {})):
+        if not sides:
+            axes.set_axis_off()
+            continue
+        for side, outcome in sides.items():
+            _, seconds, left = zip(*outcome.steps, strict=True)
+            # Signs of hidden gradients are looked for at the end, within our seconds.
+            seconds, left = (*seconds, outcome.seconds), (*left, left[-1])
+            after = [max(each, 0.05) for each in seconds]
+            axes.step(after, [100 * each for each in left], where="post", color=colors.get(side))
+            axes.plot(after[-1], 100 * left[-1], "o", color=colors.get(side), label=side)
+        axes.set_title(name, fontsize="small")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.tick_params(labelsize="x-small")
+        axes.grid(alpha=0.3)
+    figure.supxlabel("CPU seconds", fontsize="small")
+    figure.supylabel("left standing, %", fontsize="small")
+    handles, labels = grid.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize="small")
     figure.savefig(path, dpi=110)
 
 

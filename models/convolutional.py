@@ -65,14 +65,19 @@ def cnn(
     classes: int,
     dropout: float,
     *,
+    width: float,
     activation: str,
     pooling: str,
     batch_norm: bool,
 ) -> nn.Module:
-    """Two pairs of 3x3 convolutions (32, 64 channels) with batch norm, and 128 hidden units."""
-    channels, height, width = shape
+    """Two pairs of 3x3 convolutions (32, 64 channels) with batch norm, and 128 hidden units.
+
+    `width` multiplies channels and units.
+    """
+    channels, height, wide = shape
     layers: list[nn.Module] = []
-    for out in (32, 64):
+    first, second, hidden = (max(1, round(width * units)) for units in (32, 64, 128))
+    for out in (first, second):
         for channels_in in (channels, out):
             layers += convolution(channels_in, out, activation=activation, batch_norm=batch_norm)
         layers.append(pool(pooling, 2))
@@ -80,8 +85,8 @@ def cnn(
     return nn.Sequential(
         *layers,
         nn.Flatten(),
-        nn.Linear(64 * (height // 4) * (width // 4), 128),
+        nn.Linear(second * (height // 4) * (wide // 4), hidden),
         activate(activation),
         nn.Dropout(dropout),
-        nn.Linear(128, classes),
+        nn.Linear(hidden, classes),
     )

@@ -75,9 +75,9 @@ ARCHITECTURES: dict[str, Architecture] = {
         Architecture(
             "cnn",
             "convolutional:cnn",
-            "two pairs of convolutions (32, 64) and one hidden layer of 128 units",
+            "two pairs of convolutions (32, 64) and one hidden layer of 128 units, times `width`",
             {DIGITS: 99_370, MNIST: 468_010, CIFAR: 591_466},
-            settings={**_OFTEN, "pooling": pooling()},
+            settings={"width": factor(1), **_OFTEN, "pooling": pooling()},
         ),
         Architecture(
             "lenet5",

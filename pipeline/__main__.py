@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import math
 import os
 
 # Before torch is imported anywhere: threads that spin while they wait make small networks ten
@@ -25,8 +24,6 @@ from .base.packages import hidden_packages
 
 if TYPE_CHECKING:
     from .base.config import Config
-
-SMALL = 256  # values of an image
 
 # Command, which is the module's name: names it takes, help. Modules are imported when they run.
 COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -79,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         for each in names:
             sub.add_argument(each)
     command("check-config", "check params.yaml and say nothing if it is well")
+    sub = command("repro", "run what has changed: `dvc repro`, with stages side by side")
+    help_jobs = "stages at once; as many as there are cores for, if not given"
+    sub.add_argument("--jobs", type=int, help=help_jobs)
     command("summary", "say where the report is and what it found")
     sub = command("experiment", "start an experiment of your own, from another one")
     sub.add_argument("name")
@@ -120,9 +120,14 @@ def _run(options: argparse.Namespace) -> int:
     from .base.store import Place
 
     config, place = load(options.params), Place.of(options.params)
-    if options.command == "check-config":
+    if options.command in ("check-config", "repro"):
         _warn(options.params, config)
+    if options.command == "check-config":
         return 0
+    if options.command == "repro":
+        from .repro import run as repro
+
+        return repro(place, config, options.jobs)
     if options.command == "compare":
         from .compare import run
 
@@ -133,6 +138,8 @@ def _run(options: argparse.Namespace) -> int:
 
         print(f"\nThe report: {place.reports / 'index.html'}", *headline_lines(place), sep="\n")
         return 0
+    from .cores import spare_threads
+
     names, _ = COMMANDS[options.command]
     _die_with_parent()
     given = [getattr(options, name) for name in names]
@@ -143,25 +150,11 @@ def _run(options: argparse.Namespace) -> int:
     if options.command in ("train", "memorize"):
         section = "networks" if options.command == "train" else "memorize.networks"
         _warn(options.params, config, f"{section}.{options.network}")
-    _spare_threads(config)
+    spare_threads(config)
     if options.command in ("train", "memorize"):
         _flush_subnormals()
     importlib.import_module(f".{options.command}", __package__).run(place, config, *given)
     return 0
-
-
-def _spare_threads(config: Config) -> None:
-    """Images as small as digits are worked on by one thread, unless OMP_NUM_THREADS says otherwise.
-
-    Before torch is imported. Threads hand each other work that takes less time than the handing:
-    adversarial training took 13 s with two of them and 5 s with one (2 cores of an AMD EPYC, idle;
-    20 s and more where they spin and the machine is busy).
-    """
-    from .base.data_sets import PUBLISHED
-
-    known = PUBLISHED.get(config.data.name)
-    if known and math.prod(known.shape) <= SMALL:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def _flush_subnormals() -> None:

@@ -21,6 +21,12 @@ import yaml
 ROOT = Path(__file__).parent.parent
 
 
+def stages_run(printed: str) -> set[str]:
+    """The stages that DVC says it ran, but for `watch`, which runs every time."""
+    ran = set(re.findall(r"Running stage '([^']+)'", printed))
+    return {stage for stage in ran if not stage.endswith("watch")}
+
+
 class Project:
     """A copy of the code in a Git repository of its own, with small parameters."""
 
@@ -72,13 +78,8 @@ class Project:
         return done
 
     def repro(self, *arguments: str) -> set[str]:
-        """Run `dvc repro`; the stages whose command was run (not restored, not skipped).
-
-        But for `watch`, which runs every time.
-        """
-        out = self.call("dvc", "repro", *arguments).stdout
-        ran = set(re.findall(r"Running stage '([^']+)'", out))
-        return {stage for stage in ran if not stage.endswith("watch")}
+        """Run `dvc repro`; the stages whose command was run (not restored, not skipped)."""
+        return stages_run(self.call("dvc", "repro", *arguments).stdout)
 
     def outdated(self) -> set[str]:
         """The stages that `dvc status` finds changed, but for those that it always does."""

@@ -14,6 +14,7 @@ from attacks.beyond.transformation import Transformation
 from attacks.ensembles import ENSEMBLES
 from attacks.errors import ModelError, ThreatError
 from attacks.registry import UnknownAttackError
+from attacks.suite import Progress
 from networks import Linear, digits, trained
 
 
@@ -100,3 +101,17 @@ def test_no_module_of_attacks_takes_the_place_of_what_the_package_offers() -> No
     modules = {path.stem for path in folder.iterdir()}
     assert "threat" in modules
     assert not modules & set(attacks.__all__)
+
+
+def test_it_tells_after_each_attack_what_it_tried_and_broke() -> None:
+    _, _, x, y = digits()
+    told: list[Progress] = []
+    suite = [{"attack": "fgsm"}, {"attack": "pgd"}]
+    result = evaluate(
+        trained(), x, y, ThreatModel("linf", 0.1), suite, signs=0, on_progress=told.append
+    )
+    right = int((trained()(x).argmax(1) == y).sum())
+    assert [state.attack for state in told] == ["fgsm", "pgd"]
+    assert [state.tried for state in told] == [right, right - told[0].broken]
+    assert all(state.broken > 0 for state in told)
+    assert len(result.witnesses.index) == sum(state.broken for state in told)
