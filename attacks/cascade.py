@@ -50,6 +50,7 @@ class Cascade:
         self.level = torch.where(self.right, levels - 1, -1)
         self.survived = each(-1, torch.int64)  # the level that a whole round left unbroken
         self.failed = each(0, torch.bool)  # an attack crashed in this round
+        self.begun = each(0, torch.bool)  # an attack began at the witness in this round
         self.best = each(torch.inf, torch.float64)  # the smallest budget known to break it
         self.distance = each(torch.inf, torch.float32)  # of the witness
         self.credit = each(-1, torch.int64)  # the attack that made it
@@ -172,8 +173,11 @@ class Cascade:
         threat = threat_of(self.norm, eps, x)
         if "start" in takes:
             # What broke a larger ball is a good place to begin in this one; NaN where nothing did.
+            # For one attack: those after it begin as they would in a run of this budget alone.
             answer = self.answer[todo]
-            witness = column(self.best[todo].isfinite(), answer)
+            fresh = self.best[todo].isfinite() & ~self.begun[todo]
+            self.begun[todo] |= fresh
+            witness = column(fresh, answer)
             given["start"] = torch.where(witness, answer, torch.nan)
         if "closest" in takes:
             given["closest"] = self.closest[todo]
@@ -191,5 +195,6 @@ class Cascade:
         self.level = torch.where(broken, fitting - 1, torch.where(done, -1, self.level - 1))
         self.level.clamp_min_(-1)
         self.failed[:] = False
+        self.begun[:] = False
         self.closest[active] = torch.nan
         self.highest[active] = -torch.inf

@@ -102,27 +102,29 @@ def of_gradients(
     Returns:
         Counts of images: zero, saturated (names of `flags.SIGNS`).
     """
-    clean = _still(oracle, x, y, keys, margin)
     # Where a gradient overflows attacks see zeros, so for once it is looked at as it comes.
     raw = Oracle(oracle.model, slots=oracle.slots, search=oracle.search, repair=False)
-    zero = clean | _overflowing(raw, x, y, keys)
+    gradient = _gradient(raw, x, y, keys, margin)
+    clean = _still(gradient)
+    zero = clean | _overflowing(gradient)
     if norm in L_NORMS:
         threat = ThreatModel(norm, eps)
         state = keyed.stream(keys, seed, "signs")
         inside = threat.project(x + in_ball(state, tuple(x.shape[1:]), threat), x)
-        zero |= _still(oracle, inside, y, keys, margin) | _overflowing(raw, inside, y, keys)
-    saturated = _still(oracle, x, y, keys, _cross_entropy) & ~clean
+        gradient = _gradient(raw, inside, y, keys, margin)
+        zero |= _still(gradient) | _overflowing(gradient)
+    saturated = _still(_gradient(oracle, x, y, keys, _cross_entropy)) & ~clean
     return {"zero": int(zero.sum()), "saturated": int(saturated.sum())}
 
 
-def _still(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, loss: Loss) -> Tensor:
-    """Where the gradient is zero, (N,) bool."""
-    return (_gradient(oracle, x, y, keys, loss) == 0).all(dim=1)
+def _still(gradient: Tensor) -> Tensor:
+    """Where the gradient (N, D) is zero, as attacks see it, (N,) bool."""
+    return ((gradient == 0) | ~gradient.isfinite()).all(dim=1)
 
 
-def _overflowing(raw: Oracle, x: Tensor, y: Tensor, keys: Tensor) -> Tensor:
+def _overflowing(gradient: Tensor) -> Tensor:
     """Where any pixel's gradient is not finite, (N,) bool."""
-    return ~_gradient(raw, x, y, keys, margin).isfinite().all(dim=1)
+    return ~gradient.isfinite().all(dim=1)
 
 
 def _gradient(oracle: Oracle, x: Tensor, y: Tensor, keys: Tensor, loss: Loss) -> Tensor:

@@ -26,7 +26,7 @@ from .whole import of_whole
 # Random search and noise on what the attacks left. On networks that hide their gradients the first
 # hundreds of queries already break much.
 QUERIES = 200
-DRAWS = 20
+DRAWS = 5
 
 
 def signs(

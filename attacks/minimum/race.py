@@ -10,7 +10,7 @@ from torch import Tensor
 # Where gradients mislead nobody, the first steps find the nearest image and the rest polish it: a
 # search that is farther away than this, and came no nearer by this share between these steps, has
 # arrived.
-FROM, UNTIL, FAR, NEARER = 10, 20, 1.35, 0.02
+FROM, UNTIL, FAR, NEARER = 10, 20, 1.15, 0.02
 
 
 class Race:
