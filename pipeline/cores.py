@@ -26,8 +26,7 @@ def spare_threads(config: Config) -> None:
     adversarial training took 13 s with two of them and 5 s with one (2 cores of an AMD EPYC, idle;
     20 s and more where they spin and the machine is busy).
     """
-    known = PUBLISHED.get(config.data.name)
-    if known and math.prod(known.shape) <= SMALL:
+    if _small(config):
         os.environ.setdefault(THREADS, "1")
 
 
@@ -36,7 +35,11 @@ def stages_at_once(config: Config) -> int:
     wanted = os.environ.get("EPSBALL_DEVICE")
     if wanted != "cpu" and (wanted or any(Path(path).exists() for path in _GPUS)):
         return 1
-    spare_threads(config)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = os.environ.get(THREADS, "").split(",")[0]
+    threads = os.environ.get(THREADS, "1" if _small(config) else "").split(",")[0]
     return max(1, (cores or 1) // int(threads)) if threads.isdecimal() and int(threads) else 1
+
+
+def _small(config: Config) -> bool:
+    known = PUBLISHED.get(config.data.name)
+    return known is not None and math.prod(known.shape) <= SMALL

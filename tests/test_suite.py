@@ -161,19 +161,22 @@ def test_a_crash_is_an_error_neither_broken_nor_survived() -> None:
     assert f"INCOMPLETE: {low:.1%} to {high:.1%}" in str(result)
 
 
-BEGUN: list[tuple[float, int, int]] = []
+BEGUN: list[tuple[str, float, int, int]] = []
+
+
+def _note(attack: str, threat, start: Tensor) -> None:
+    """The largest budget, how many are asked for, and how many of them have a start."""
+    has = start.flatten(1).isfinite().all(dim=1)
+    BEGUN.append((attack, round(float(threat.eps.max()), 6), len(has), int(has.sum())))
 
 
 def _brighter(model, x, y, threat, *, keys, start, seed=0):
-    """Breaks what it can by light alone; notes the budget, who is asked for and who has a start."""
-    has = start.flatten(1).isfinite().all(dim=1)
-    BEGUN.append((round(float(threat.eps.max()), 6), len(x), int(has.sum())))
+    _note("brighter", threat, start)
     return threat.project(x + threat.eps.view(-1, 1, 1, 1).to(x.dtype), x)
 
 
 def _idle(model, x, y, threat, *, keys, start, seed=0):
-    has = start.flatten(1).isfinite().all(dim=1)
-    BEGUN.append((-round(float(threat.eps.max()), 6), len(x), int(has.sum())))
+    _note("idle", threat, start)
     return x
 
 
@@ -182,14 +185,15 @@ def test_one_attack_begins_at_the_witness_and_the_others_as_in_a_run_alone() -> 
     BEGUN.clear()
     attacks = [{"attack": "test_suite:_brighter"}, {"attack": "test_suite:_idle"}]
     result = run(x, y, torch.arange(len(x)), grid=[0.05, 0.6], attacks=attacks)
-    (first, asked, with_start), (after, left, none), *rest = BEGUN
-    assert (first, with_start) == (0.6, 0)  # nothing has broken it yet
-    assert (after, none) == (-0.6, 0)
+    (*first, asked, with_start), (*after, left, none), *rest = BEGUN
+    assert (first, with_start) == (["brighter", 0.6], 0)  # nothing has broken it yet
+    assert (after, none) == (["idle", 0.6], 0)
     fell = asked - left
     assert fell > 20
     # What fell at the larger budget begins at its witness, with the first attack alone.
-    (low, tried, begun), (_, still, begun_again) = rest
-    assert (low, tried, begun) == (0.05, fell, fell)
+    brighter, (*idle, still, begun_again) = rest
+    assert brighter == ("brighter", 0.05, fell, fell)
+    assert idle == ["idle", 0.05]
     assert still > 0
     assert begun_again == 0
     assert len(result.witnesses.index) == fell

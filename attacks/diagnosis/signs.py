@@ -24,7 +24,8 @@ from .observe import observe
 from .whole import of_whole
 
 # Random search and noise on what the attacks left. On networks that hide their gradients the first
-# hundreds of queries already break much.
+# hundreds of queries already break much; noise adds little to them, though 5 draws of each kind
+# find less than 20 would (residual/masked after FGSM alone: 4 of 241 images, and 10).
 QUERIES = 200
 DRAWS = 5
 
