@@ -76,7 +76,10 @@ class Oracle:
         self.slots = slots
         self._modules = list({*model.modules(), *self.search.modules()})
         # What is compiled is made for one size of pass: each other one takes minutes of making.
-        compiled = any(hasattr(module, "_orig_mod") for module in self._modules)
+        compiled = any(
+            hasattr(module, "_orig_mod") or getattr(module, "one_size", False)
+            for module in self._modules
+        )
         self._sizes = Sizes(whole=compiled)
         self._forwards = torch.zeros(0, dtype=torch.int64)
         self._backwards = torch.zeros(0, dtype=torch.int64)

@@ -5,7 +5,8 @@
 An image·step is one forward pass and one backward pass to the image: four multiply-adds' worth of
 work for each multiply-add of the network, two of them each a floating-point operation. `limit` is
 the share of what the hardware does at most in that precision: measured here, as the rate of a large
-matrix product, and so the same on every card. The verdict's own passes are IEEE float32.
+matrix product, and so the same on every card. `bare` are the passes alone, without an attack around
+them: what PGD could reach. The verdict's own passes are IEEE float32.
 
 The weights are random: speed does not depend on them. `disputed` counts, of two passes of images
 attacked at 8/255, those that are broken for the fast copy and not for the model; that first run
@@ -18,6 +19,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -25,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.fixed.pgd import pgd
-from attacks.losses import is_broken
+from attacks.losses import cross_entropy, is_broken
 from attacks.oracle import Oracle
 from attacks.precision import Precision, computing
 from attacks.threat import ThreatModel
@@ -37,6 +39,8 @@ SHAPE = (3, 32, 32)
 EPS = 8 / 255
 STILL = 1e-5  # nothing falls, so that every pass is full
 STEPS = 20
+SECONDS = 0.5  # for which bare passes are timed
+PRECISIONS = list(get_args(Precision))
 
 
 def main() -> None:
@@ -44,6 +48,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--images", type=int, default=8192)
     parser.add_argument("--slots", type=int, default=1024, help="images in one pass")
+    parser.add_argument("--precisions", nargs="+", choices=get_args(Precision), default=PRECISIONS)
     parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args()
     device = torch.device(options.device)
@@ -59,10 +64,10 @@ def main() -> None:
     operations = 4 * multiply_adds(model, x[:1])  # forward and backward, an add and a multiply
     with torch.no_grad():
         y = torch.cat([model(part).argmax(1) for part in x.split(options.slots)])
-    print("precision  compiled  image·steps/s  TFLOP/s   of limit  disputed  warming up")
+    print("precision  compiled  image·steps/s       bare  TFLOP/s   of limit  disputed  warming up")
     entries: list[tuple[Precision, bool]] = [
         (precision, compiled)
-        for precision in ("fp32", "tf32", "bf16")
+        for precision in options.precisions
         for compiled in ((False,) if options.no_compile else (False, True))
     ]
     for precision, compiled in entries:
@@ -78,8 +83,10 @@ def main() -> None:
         started = now(device)
         attack(oracle, x, y, STILL)
         rate = (spent(oracle, len(x)) - before) / (now(device) - started)
+        alone = bare(search, x, y, options.slots)
         print(
-            f"{precision:9s}  {compiled!s:8s} {rate:14,.0f} {rate * operations / 1e12:8.3g}"
+            f"{precision:9s}  {compiled!s:8s} {rate:14,.0f} {alone:10,.0f}"
+            f" {rate * operations / 1e12:8.3g}"
             f" {rate * operations / limit:9.0%} {differ:9d}"
             f" {first:9.1f} s",
             flush=True,
@@ -89,6 +96,21 @@ def main() -> None:
 def attack(oracle: Oracle, x: Tensor, y: Tensor, eps: float) -> Tensor:
     keys = torch.arange(len(x), device=x.device)
     return pgd(oracle, x, y, ThreatModel("linf", eps), keys=keys, steps=STEPS)
+
+
+def bare(search: nn.Module, x: Tensor, y: Tensor, slots: int) -> float:
+    """Image·steps per second of forward and backward passes and nothing else."""
+    images, labels = x[:slots].detach().requires_grad_(True), y[:slots]
+
+    def step() -> None:
+        torch.autograd.grad(cross_entropy(search(images), labels).sum(), images)
+
+    step()
+    started, count = now(x.device), 0
+    while count == 0 or now(x.device) - started < SECONDS:
+        step()
+        count += 1
+    return count * len(images) / (now(x.device) - started)
 
 
 def spent(oracle: Oracle, count: int) -> int:

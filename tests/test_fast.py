@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,6 +13,7 @@ from attacks import ThreatModel, evaluate
 from attacks.oracle import Oracle
 from attacks.verdict import BROKEN, judge
 from attacks.views.fast import fast
+from attacks.views.products import FEWEST, as_products
 from models import build
 from networks import digits, trained
 
@@ -184,6 +188,67 @@ def test_a_faster_copy_raises_no_flag_that_the_model_does_not() -> None:
     faster = evaluate(model, x[:60], y[:60], ThreatModel("linf", 0.05), "fgsm", search=fast(model))
     tiny = [[s.status for s in r.signs if "tiny" in s.question] for r in (plain, faster)]
     assert tiny[0] == tiny[1] == ["PASS"]
+
+
+class Convolutions(nn.Module):
+    """Of every kind, one after another; on odd sides and a side of one pixel too."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, hidden, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(hidden, hidden, 3, padding=1, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(hidden, hidden, 3, stride=2, padding=1),
+            nn.Conv2d(hidden, hidden, (1, 3), stride=(2, 1), padding=(0, 1)),
+            nn.Conv2d(hidden, 4, 1, stride=2, bias=False),
+            nn.Conv2d(4, 4, 3, padding=1, groups=2),
+            nn.Conv2d(4, 4, 3, padding="same"),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("sides", "compiled"),
+    [((8, 8), False), ((9, 7), False), ((5, 1), False), ((14, 11), False), ((9, 6), True)],
+)
+def test_convolutions_as_products_are_the_same_function(
+    sides: tuple[int, int], compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Traced as on a GPU, and run without a compiler of C++, which takes minutes.
+    eager = functools.partial(torch.compile, backend="aot_eager")
+    monkeypatch.setattr(torch, "compile", eager)
+    torch.manual_seed(0)
+    model = Convolutions(3, FEWEST).double().eval()
+    x = torch.rand(5, 3, *sides, dtype=torch.float64)
+    weights = torch.rand_like(model(x))
+    found = []
+    products = as_products(copy.deepcopy(model), compile=compiled)
+    kinds = [type(layer).__name__ for layer in products.layers if not isinstance(layer, nn.ReLU)]
+    assert kinds == ["Columns", "Winograd", "Columns", "Columns", "Columns", "Conv2d", "Conv2d"]
+    for asked in (model, products):
+        for layout in (torch.contiguous_format, torch.channels_last):
+            images = x.contiguous(memory_format=layout).requires_grad_(True)
+            answer = asked(images)
+            found.append((answer.detach(), *torch.autograd.grad(answer, images, weights)))
+    for answer, grad in found[1:]:
+        assert torch.allclose(answer, found[0][0], rtol=1e-12, atol=1e-12)
+        assert torch.allclose(grad, found[0][1], rtol=1e-12, atol=1e-12)
+
+
+def test_convolutions_as_products_are_as_exact_in_float32() -> None:
+    model = batch_normed("resnet18", (3, 16, 16))
+    x = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    exact = copy.deepcopy(model).double()(x.double())
+
+    def error(asked: nn.Module) -> float:
+        return float((asked(x).double() - exact).norm() / exact.norm())
+
+    with torch.no_grad():
+        assert error(as_products(copy.deepcopy(model))) < 2 * error(model) < 1e-5
 
 
 def test_an_unknown_precision_is_refused() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from ..precision import Precision, computing
+from .products import as_products
 
 FUSED: dict[tuple[type, type], Callable[..., nn.Module]] = {
     (nn.Conv2d, nn.BatchNorm2d): fuse_conv_bn_eval,
@@ -38,8 +39,9 @@ def fast(
             not follow when it changes.
         precision: of convolutions and matrix products: "bf16" (autocast), "tf32" (19 bits, on
             NVIDIA GPUs; elsewhere the same as "fp32") or "fp32" (IEEE).
-        compile: hand the copy to `torch.compile`, on a GPU with CUDA graphs. The first passes take
-            a minute; a GPU pays it back over a large test set, a CPU hardly.
+        compile: hand the copy to `torch.compile`, on a GPU with CUDA graphs; in "fp32" there,
+            convolutions become matrix products (see `products`). The first passes take a minute;
+            a GPU pays it back over a large test set, a CPU hardly.
 
     Returns:
         A module with the model's signature; logits are float32.
@@ -52,6 +54,7 @@ def fast(
             f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}"
         )
     network: Any = folded(copy.deepcopy(model).eval())
+    on_gpu = any(parameter.is_cuda for parameter in model.parameters())
     # Before compiling: a compiled backward pass computes what any parameter asks for.
     network.requires_grad_(False)
     network.to(memory_format=torch.channels_last)
@@ -59,10 +62,11 @@ def fast(
         for layer in network.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 layer.to(torch.bfloat16)  # autocast would do so again in every pass
-    if compile:
-        on_gpu = any(parameter.is_cuda for parameter in model.parameters())
+    if compile and on_gpu and precision == "fp32":
+        as_products(network, compile=True)  # as a whole they take minutes to compile
+    elif compile:
         network = torch.compile(network, mode="reduce-overhead" if on_gpu else "default")
-    return Fast(network, precision).eval()
+    return Fast(network, precision, one_size=compile).eval()
 
 
 def folded(model: nn.Module) -> nn.Module:
@@ -102,11 +106,14 @@ class Fast(nn.Module):
     """A network that computes in a precision of its own, forward and backward.
 
     The oracle asks for IEEE float32 around every pass, which this overrules for itself.
+
+    Attributes:
+        one_size: compiled for one size of pass; each other one takes a minute of compiling.
     """
 
-    def __init__(self, network: nn.Module, precision: Precision) -> None:
+    def __init__(self, network: nn.Module, precision: Precision, *, one_size: bool) -> None:
         super().__init__()
-        self.network, self.precision = network, precision
+        self.network, self.precision, self.one_size = network, precision, one_size
 
     def forward(self, x: Tensor) -> Tensor:
         return _Pass.apply(x, self)
