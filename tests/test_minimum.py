@@ -223,7 +223,7 @@ def test_a_race_restarts_fab_where_that_is_of_use_alone() -> None:
 
 
 def raced(
-    attack: Callable[..., Tensor], within: float, **given: int
+    attack: Callable[..., Tensor], norm: str, within: float, **given: int
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Who comes within reach, and backward passes, of the whole attack and of its race; the race's
     images are the same in any company."""
@@ -232,28 +232,29 @@ def raced(
     x, y, reach = x[keys], y[keys], torch.full((len(keys),), within)
     oracles = [Oracle(trained()) for _ in range(3)]
     found = [
-        attack(oracle, x, y, "l2", keys=keys, reach=reach, race=race, **given)
+        attack(oracle, x, y, norm, keys=keys, reach=reach, race=race, **given)
         for oracle, race in zip(oracles[:2], (False, True), strict=True)
     ]
     parts = [
-        attack(oracles[2], x[p], y[p], "l2", keys=keys[p], reach=reach[p], race=True, **given)
+        attack(oracles[2], x[p], y[p], norm, keys=keys[p], reach=reach[p], race=True, **given)
         for p in keys.argsort().split(50)
     ]
     assert torch.equal(torch.cat(parts), found[1])
     near = [
-        is_broken(trained()(each), y) & (length((each - x).double(), "l2") <= reach)
+        is_broken(trained()(each), y) & (length((each - x).double(), norm) <= reach)
         for each in found
     ]
     return near, [oracle.passes(keys)[1] for oracle in oracles[:2]]
 
 
-def test_a_race_ends_runs_of_fab_that_do_not_come_near() -> None:
-    within, spent = raced(fab, 0.3, steps=60, targets=3, patience=60)
+@pytest.mark.parametrize(("norm", "reach", "most"), [("l2", 0.3, 21), ("linf", 0.055, 13)])
+def test_a_race_ends_runs_of_fab_that_do_not_come_near(norm: str, reach: float, most: int) -> None:
+    within, spent = raced(fab, norm, reach, steps=60, targets=3, patience=60)
     assert 10 < within[0].sum() < 60
     assert (within[0] & ~within[1]).sum() <= 1
     assert (spent[0] == 3 * 60).all()
-    # What stands still outside leaves after a third of the steps.
-    assert spent[1][~within[0]].median() <= 3 * 21
+    # What stands still outside leaves after a third of the steps; what is far, before.
+    assert spent[1][~within[0]].median() <= 3 * most
 
 
 def test_passes_are_fused() -> None:
@@ -281,7 +282,7 @@ def test_passes_are_fused() -> None:
 
 def test_a_race_gives_up_what_is_far_and_keeps_what_comes_within_reach() -> None:
     """In any company, and what a race gives up was beyond reach for all the steps too."""
-    within, spent = raced(fmn, 0.4, steps=100, classes=3)
+    within, spent = raced(fmn, "l2", 0.4, steps=100, classes=3)
     assert 20 < within[0].sum() < 100
     assert (within[0] & ~within[1]).sum() <= 1
     assert (spent[1] <= spent[0]).all()
