@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_map_only
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
@@ -21,7 +21,7 @@ if SIMULATED:
     _setup_privateuseone_for_python_backend("elsewhere")
 DEVICE = torch.device("elsewhere" if SIMULATED else "cuda", 0)
 aten = torch.ops.aten
-# A GPU, too, reads indices and fills from the CPU.
+# What copies over; and on a GPU, too, indices may lie on the CPU, if not the other way round.
 JOINING = {aten._to_copy.default, aten.copy_.default, aten.copy.default}
 INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default}
 INDEXING |= {aten._index_put_impl_.default, aten._unsafe_index.Tensor}
@@ -75,8 +75,8 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if not any(isinstance(each, There) for each in given) and asked != DEVICE:
         return func(*args, **kwargs)
     strangers = [each for each in given if not isinstance(each, There) and each.dim() > 0]
-    if func in INDEXING:
-        strangers = strangers if not isinstance(args[0], There) else []
+    if func in INDEXING and isinstance(args[0], There):
+        strangers = []
     if strangers and len(strangers) < len(given) and func not in JOINING:
         raise RuntimeError(f"{func}: expected all tensors on one device, got {DEVICE} and cpu")
     arguments, named = tree_map_only(There, lambda each: each.here, (args, kwargs))
@@ -108,8 +108,3 @@ def elsewhere() -> Iterator[None]:
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(False)
         torch._C._set_only_lift_cpu_tensors(False)
-
-
-def moved(model: nn.Module) -> nn.Module:
-    """The model with its parameters and buffers there."""
-    return model.to(DEVICE)

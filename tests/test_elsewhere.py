@@ -61,6 +61,26 @@ def same(norm: str, ensemble: str | list[dict[str, Any]], signs: int = 0, **give
 
 
 @simulated
+def test_the_simulated_device_refuses_what_a_gpu_refuses() -> None:
+    with elsewhere():
+        x, rows = there(torch.rand(4, 3)), there(torch.tensor([1, 0]))
+        made = torch.zeros(4, 3, device=DEVICE) + torch.tensor([1.0, 2, 3], device=DEVICE) + 1
+        assert made.device == x.device == DEVICE
+        assert torch.equal((x + made).cpu(), x.cpu() + made.cpu())
+        assert torch.equal(x[torch.tensor([1, 0])].cpu(), x[rows].cpu())
+        for wrong in (
+            lambda: x + torch.ones(3),
+            lambda: torch.cat([x, torch.ones(1, 3)]),
+            lambda: torch.ones(4, 3)[rows],
+            lambda: torch.where(x > 0.5, x, torch.zeros(4, 3)),
+            lambda: torch.ones(4, 3).mul_(x),
+            lambda: x.numpy(),
+        ):
+            with pytest.raises((RuntimeError, TypeError), match="device"):
+                wrong()
+
+
+@simulated
 @pytest.mark.parametrize(("name", "norm"), CASES)
 def test_an_attack(name: str, norm: str) -> None:
     same(norm, [{"attack": name, **QUICK.get(name, {})}])
