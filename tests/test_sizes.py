@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from attacks import Oracle
 from attacks.losses import margin
+from attacks.views.fast import Fast
 from networks import trained
 
 SLOTS = 64
@@ -104,9 +105,13 @@ def test_a_gradient_that_is_not_there_proves_nothing() -> None:
     assert model.sizes == [64, 64, 32, 64, 64]
 
 
-def test_a_compiled_network_gets_whole_passes_alone() -> None:
+@pytest.mark.parametrize("parts", [False, True])
+def test_a_compiled_network_gets_whole_passes_alone(parts: bool) -> None:
+    """Compiled as a whole, or in its parts: then the copy says so."""
     model, _, x, _, keys = asked(Recording(trained(), plainly))
     compiled = torch.compile(model, backend="eager")
+    if parts:
+        compiled = Fast(model, "fp32", one_size=True)
     oracle = Oracle(model, slots=SLOTS, search=compiled)
     for _ in range(4):
         oracle.logits(x[:20], keys[:20])
