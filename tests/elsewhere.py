@@ -83,10 +83,8 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if asked is not None:
         named["device"] = torch.device("cpu")
     found = func(*arguments, **named)
-    leaves = asked is not None and asked != DEVICE
-    if func is aten.copy_.default and not isinstance(args[0], There):
-        leaves = True
-    if leaves:
+    filled_here = func is aten.copy_.default and not isinstance(args[0], There)
+    if asked not in (None, DEVICE) or filled_here:
         return found
     found = tree_map_only(Tensor, There, found)
     return return_and_correct_aliasing(func, args, kwargs, found)
