@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+# Before any gradient is computed: autograd counts the devices of a process once, at its first.
+import elsewhere  # noqa: F401
+
 
 @pytest.fixture
 def check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:

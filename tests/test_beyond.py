@@ -317,6 +317,9 @@ def test_a_start_that_cannot_be_is_told(given, told: str) -> None:
         fool(trained(), torch.arange(3), **given)
 
 
+PROBABILITIES = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Softmax(1))
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -326,7 +329,7 @@ def test_a_start_that_cannot_be_is_told(given, told: str) -> None:
         ({"target": torch.tensor([1, 10, 3])}, "targets go from 1 to 10, but the model has 10"),
         ({"target": torch.tensor([1.0, 2.0, 3.0])}, "targets must be one int64 class"),
         ({"model": Noisy()}, "answers differently when it is asked again"),
-        ({"model": nn.Sequential(trained(), nn.Softmax(1))}, "returns probabilities"),
+        ({"model": PROBABILITIES}, "returns probabilities"),
     ],
 )
 def test_what_cannot_be_fooled_is_refused_before_any_step(given, told: str) -> None:
