@@ -37,16 +37,16 @@ class _LogOdds(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, y: Tensor) -> Tensor:
         label = y[:, None]
         wrong = logits.scatter(1, label, -torch.inf)
-        top = wrong.amax(dim=1, keepdim=True)
-        share = wrong.sub_(top).exp_()
-        total = share.sum(dim=1, keepdim=True)
-        ctx.save_for_backward(share.div_(total), label)
-        return (top + total.log() - logits.gather(1, label))[:, 0]
+        share = wrong.softmax(dim=1)
+        # log p_wrong by the likeliest of the wrong classes: its logit, over its share of them.
+        wrong = wrong.amax(dim=1) - share.amax(dim=1).log_()
+        ctx.save_for_backward(share.scatter_(1, label, -1.0))
+        return wrong - logits.gather(1, label)[:, 0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        share, label = ctx.saved_tensors
-        return share.scatter(1, label, -1.0).mul_(grads[0][:, None]), None
+        (slope,) = ctx.saved_tensors
+        return slope * grads[0][:, None], None
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:

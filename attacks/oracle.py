@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import ModelError
+from .few_channels import faster_backward, of_few_channels
 from .generators import kept
 from .precision import ieee, warn_if_rows_differ
 from .sizes import Sizes
@@ -81,6 +82,7 @@ class Oracle:
             for module in self._modules
         )
         self._sizes = Sizes(whole=compiled)
+        self._first = [] if compiled else of_few_channels(self.search.modules())
         self._forwards = torch.zeros(0, dtype=torch.int64)
         self._backwards = torch.zeros(0, dtype=torch.int64)
 
@@ -186,7 +188,7 @@ class Oracle:
             )
             return lowest(found, rank)
 
-        with self._as_found(x.device), torch.enable_grad():
+        with self._climbing(x.device):
             answers = [
                 [each[:count].clone() for each in found]
                 for count, found in self._passes(ask, self.search, x, *rows)
@@ -227,7 +229,7 @@ class Oracle:
 
         answers = []
         grads = torch.empty_like(x)  # filled pass by pass: what joins them at the end copies them
-        with self._as_found(x.device), torch.enable_grad():
+        with self._climbing(x.device):
             parts = zip(
                 self._passes(ask, self.search, x, *rows), grads.split(self.slots), strict=True
             )
@@ -269,6 +271,11 @@ class Oracle:
         finally:
             for module in training:
                 module.training = True
+
+    @contextmanager
+    def _climbing(self, device: torch.device) -> Iterator[None]:
+        with self._as_found(device), faster_backward(self._first), torch.enable_grad():
+            yield
 
     def _grow(self, keys: Tensor) -> None:
         missing = int(keys.max()) + 1 - len(self._forwards) if len(keys) else 0
@@ -333,7 +340,8 @@ def _gradient(values: Tensor, images: Tensor, *, keep: bool = False) -> Tensor:
     """The gradient of the sum of `values`; zero where the model cuts the graph."""
     grad = None
     if values.requires_grad:
-        (grad,) = torch.autograd.grad(values.sum(), images, retain_graph=keep, allow_unused=True)
+        ones = torch.ones_like(values)
+        (grad,) = torch.autograd.grad(values, images, ones, retain_graph=keep, allow_unused=True)
     # If the model cuts the graph, there is no direction to offer.
     return torch.zeros_like(images) if grad is None else grad
 

@@ -113,9 +113,9 @@ def moving(grad: Tensor, keys: Tensor, *purpose: int | str) -> Tensor:
     """
     flat = grad.flatten(1)
     # A few pixels tell of nearly every image that its gradient is not zero.
-    still = (flat[:, :: max(1, flat.shape[1] // 16)] == 0).all(dim=1)
+    still = ~flat[:, :: max(1, flat.shape[1] // 16)].any(dim=1)
     if still.any():
-        still[still.clone()] = (flat[still] == 0).all(dim=1)
+        still[still.clone()] = ~flat[still].any(dim=1)
     if not still.any():
         return grad
     grad = grad.clone()
