@@ -78,7 +78,9 @@ class Oracle:
         self._modules = list({*model.modules(), *self.search.modules()})
         # What is compiled is made for one size of pass: each other one takes minutes of making.
         compiled = any(
-            hasattr(module, "_orig_mod") or getattr(module, "one_size", False)
+            hasattr(module, "_orig_mod")
+            or getattr(module, "one_size", False)
+            or module._compiled_call_impl is not None  # by `module.compile()`
             for module in self._modules
         )
         self._sizes = Sizes(whole=compiled)

@@ -105,14 +105,24 @@ def test_a_gradient_that_is_not_there_proves_nothing() -> None:
     assert model.sizes == [64, 64, 32, 64, 64]
 
 
-@pytest.mark.parametrize("parts", [False, True])
-def test_a_compiled_network_gets_whole_passes_alone(parts: bool) -> None:
-    """Compiled as a whole, or in its parts: then the copy says so."""
+def in_place(model: nn.Module) -> nn.Module:
+    model.compile(backend="eager")
+    return model
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        lambda model: torch.compile(model, backend="eager"),
+        in_place,
+        lambda model: Fast(model, "fp32", one_size=True),  # compiled in its parts, it says so
+    ],
+)
+def test_a_compiled_network_gets_whole_passes_alone(
+    compiled: Callable[[nn.Module], nn.Module],
+) -> None:
     model, _, x, _, keys = asked(Recording(trained(), plainly))
-    compiled = torch.compile(model, backend="eager")
-    if parts:
-        compiled = Fast(model, "fp32", one_size=True)
-    oracle = Oracle(model, slots=SLOTS, search=compiled)
+    oracle = Oracle(model, slots=SLOTS, search=compiled(model))
     for _ in range(4):
         oracle.logits(x[:20], keys[:20])
     assert set(model.sizes) == {SLOTS}
