@@ -1,9 +1,9 @@
-"""Gradients to an image on a CPU, faster: those of convolutions of one to four channels.
+"""The gradient to an image on a CPU, faster: that of a convolution of one to four channels.
 
 oneDNN computes channels in groups of eight or sixteen, so what a first convolution sends back to
-the one or three channels of an image takes two to five times as long as its forward pass, a third
-of a small network's step. As a product of every tap with all that comes back, and a sum of the
-products, each where its tap lay, it takes a third of that. The forward pass is the module's own.
+the one or three channels of an image takes it several times as long as the forward pass. As a
+product of every tap with all that comes back, and a sum of the products, each where its tap lay, it
+takes as little as a third of that (docs/attacks.md). The forward pass is the module's own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 MOST = 4  # channels; with eight, oneDNN is four times as fast as this
+ROOM = 2**21  # products at a time: 8 MB, which a cache holds
 SMALL = 16 * 16  # pixels up to which torch's own sum of taps takes less time than a few dozen steps
 
 
@@ -61,6 +62,7 @@ def _suits(layer: nn.Conv2d, x: Tensor) -> bool:
         and x.device.type == "cpu"
         and x.dtype == layer.weight.dtype == torch.float32
         and x.dim() == 4
+        and len(x) > 0
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._are_functorch_transforms_active()
     )
@@ -91,15 +93,20 @@ def to_image(grad: Tensor, weight: Tensor, shape: torch.Size, layer: nn.Conv2d) 
         shape: (N, C, H, W).
         layer: has stride, padding and dilation.
     """
-    count, channels, height, width = shape
+    each = weight[0].numel() * grad[0, 0].numel()
+    parts = grad.split(max(1, ROOM // each))
+    return torch.cat([_summed(part, weight, shape, layer) for part in parts])
+
+
+def _summed(grad: Tensor, weight: Tensor, shape: torch.Size, layer: nn.Conv2d) -> Tensor:
+    """`to_image` of as many images as there is room for."""
+    _, channels, height, width = shape
+    count, _, rows, columns = grad.shape
     tall, wide = weight.shape[2:]
     given: Any = (layer.stride, layer.padding, layer.dilation)
     (down, across), (top, left), (apart, beside) = given
-    rows, columns = grad.shape[2:]
-    taps = weight.flatten(1).T.expand(count, -1, -1)
-    products = torch.bmm(
-        taps, grad.flatten(2)
-    )  # `@` would copy all that comes back to transpose it
+    # Not `@`, which would copy all that comes back to transpose it.
+    products = torch.bmm(weight.flatten(1).T.expand(count, -1, -1), grad.flatten(2))
     if height * width <= SMALL:
         return nn.functional.fold(
             products, (height, width), (tall, wide), layer.dilation, (top, left), layer.stride
@@ -113,4 +120,4 @@ def to_image(grad: Tensor, weight: Tensor, shape: torch.Size, layer: nn.Conv2d) 
             y, x = i * apart, j * beside
             under = found[:, :, y : y + reach[0] : down, x : x + reach[1] : across]
             under += products[:, :, i, j]
-    return found[:, :, top : top + height, left : left + width].contiguous()
+    return found[:, :, top : top + height, left : left + width]

@@ -79,7 +79,7 @@ def test_what_else_a_model_may_ask_for_is_right(order: int, side: int) -> None:
     assert all(map(close, found, exact))
 
 
-@pytest.mark.parametrize("side", [7, 21])
+@pytest.mark.parametrize("side", [7, 21, 67])  # the last in several parts
 def test_bits_do_not_depend_on_place_and_company(side: int) -> None:
     model, x, y = grey(count=128, side=side)
     order = torch.randperm(128)
@@ -146,4 +146,5 @@ def test_where_it_does_not_suit_torch_computes() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             assert layer(images).dtype == torch.bfloat16
         assert layer(images[0]).shape == (6, 7, 7)
+        assert torch.autograd.grad(layer(images[:0]).sum(), images)[0].shape == images.shape
         assert "Conv" in type(layer.double()(images.double()).grad_fn).__name__
