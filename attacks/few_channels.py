@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 MOST = 4  # channels; with eight, oneDNN is four times as fast as this
 ROOM = 2**21  # products at a time: 8 MB, which a cache holds
-SMALL = 16 * 16  # pixels up to which torch's own sum of taps takes less time than a few dozen steps
+SMALL = 16 * 16  # pixels up to which a few dozen steps of Python cost what they gain
 
 
 def of_few_channels(modules: Iterable[nn.Module]) -> list[nn.Conv2d]:
@@ -63,6 +63,7 @@ def _suits(layer: nn.Conv2d, x: Tensor) -> bool:
         and x.dtype == layer.weight.dtype == torch.float32
         and x.dim() == 4
         and len(x) > 0
+        and x[0, 0].numel() > SMALL
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._are_functorch_transforms_active()
     )
@@ -107,10 +108,6 @@ def _summed(grad: Tensor, weight: Tensor, shape: torch.Size, layer: nn.Conv2d) -
     (down, across), (top, left), (apart, beside) = given
     # Not `@`, which would copy all that comes back to transpose it.
     products = torch.bmm(weight.flatten(1).T.expand(count, -1, -1), grad.flatten(2))
-    if height * width <= SMALL:
-        return nn.functional.fold(
-            products, (height, width), (tall, wide), layer.dilation, (top, left), layer.stride
-        )
     products = products.view(count, channels, tall, wide, rows, columns)
     # With room for the padding, and for what the stride leaves over.
     reach = down * (rows - 1) + 1, across * (columns - 1) + 1

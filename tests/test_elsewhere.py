@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attacks import ThreatModel, Transformation, evaluate, few_channels
+from attacks import ThreatModel, Transformation, evaluate
 from attacks.beyond.fooling import fool
 from attacks.geometry import Threat
 from attacks.oracle import Oracle
@@ -28,13 +28,6 @@ NOISES = [(name, norm) for name, entry in NOISE.items() for norm in entry.norms]
 TOGETHER = [(name, norm) for name in ("standard", "fast") for norm in L_NORMS]
 
 COUNT = 30
-
-
-@pytest.fixture(autouse=True)
-def one_way_to_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a CPU gradients to few channels are summed in another order, and there alone."""
-    if SIMULATED:
-        monkeypatch.setattr(few_channels, "MOST", 0)
 
 
 def threat(norm: str) -> Threat:

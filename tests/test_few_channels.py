@@ -22,7 +22,7 @@ GEOMETRIES = [
     {"kernel_size": 4, "stride": 4, "bias": False},
     {"kernel_size": 3, "padding": 4},
 ]
-SHAPES = [(1, 8, 8), (3, 9, 13), (2, 17, 19), (4, 30, 9)]  # the larger ones tap by tap
+SHAPES = [(1, 17, 17), (2, 17, 19), (3, 13, 20), (4, 30, 9)]
 
 
 def network(first: nn.Module, shape: tuple[int, ...]) -> nn.Module:
@@ -31,7 +31,7 @@ def network(first: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     return nn.Sequential(first, nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(size, 5)).eval()
 
 
-def grey(count: int = 40, side: int = 7) -> tuple[nn.Module, Tensor, Tensor]:
+def grey(count: int = 40, side: int = 21) -> tuple[nn.Module, Tensor, Tensor]:
     """A network whose first convolution sees one channel; images and labels."""
     torch.manual_seed(3)
     model = network(nn.Conv2d(1, 6, 3, padding=1), (1, side, side))
@@ -67,11 +67,10 @@ def test_the_gradient_is_the_convolutions_own(given: dict[str, Any], shape: Any)
     assert (found.grad - exact).abs().max() <= 2e-6 * exact.abs().max()
 
 
-@pytest.mark.parametrize("side", [7, 21])
 @pytest.mark.parametrize("order", [1, 2])
-def test_what_else_a_model_may_ask_for_is_right(order: int, side: int) -> None:
+def test_what_else_a_model_may_ask_for_is_right(order: int) -> None:
     """Gradients of its weights, and of gradients: a model may compute them within its forward."""
-    model, x, y = grey(side=side)
+    model, x, y = grey()
     exact = derivatives(model, x, y, order)
     with faster_backward(of_few_channels(model.modules())):
         found = derivatives(model, x, y, order)
@@ -79,7 +78,7 @@ def test_what_else_a_model_may_ask_for_is_right(order: int, side: int) -> None:
     assert all(map(close, found, exact))
 
 
-@pytest.mark.parametrize("side", [7, 21, 67])  # the last in several parts
+@pytest.mark.parametrize("side", [21, 67])  # the larger in several parts
 def test_bits_do_not_depend_on_place_and_company(side: int) -> None:
     model, x, y = grey(count=128, side=side)
     order = torch.randperm(128)
@@ -145,6 +144,7 @@ def test_where_it_does_not_suit_torch_computes() -> None:
         assert close(slopes, torch.autograd.grad(layer(images).sum(), images)[0])
         with torch.autocast("cpu", torch.bfloat16):
             assert layer(images).dtype == torch.bfloat16
-        assert layer(images[0]).shape == (6, 7, 7)
+        assert layer(images[0]).shape == (6, 21, 21)
         assert torch.autograd.grad(layer(images[:0]).sum(), images)[0].shape == images.shape
+        assert "Conv" in type(layer(images[..., :16, :16]).grad_fn).__name__
         assert "Conv" in type(layer.double()(images.double()).grad_fn).__name__
