@@ -1,9 +1,9 @@
 """The gradient to an image on a CPU, faster: that of a convolution of one to four channels.
 
 oneDNN computes channels in groups of eight or sixteen, so what a first convolution sends back to
-the one or three channels of an image takes it several times as long as the forward pass. As a
-product of every tap with all that comes back, and a sum of the products, each where its tap lay, it
-takes as little as a third of that (docs/attacks.md). The forward pass is the module's own.
+the one or three channels of an image takes it longer than the forward pass, by several times on
+MNIST. A product of every tap with all that comes back, and a sum of the products, each where its
+tap lay, is faster (docs/attacks.md). The forward pass is the module's own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-MOST = 4  # channels; with eight, oneDNN is four times as fast as this
+MOST = 4  # channels; with eight, oneDNN is faster than this
 ROOM = 2**21  # products at a time: 8 MB, which a cache holds
 SMALL = 16 * 16  # pixels up to which a few dozen steps of Python cost what they gain
 
