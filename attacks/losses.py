@@ -17,6 +17,7 @@ from torch import Tensor
 LEAD = 1e-6
 
 Loss = Callable[..., Tensor]
+Aim = tuple[Loss, tuple[Tensor, ...]]  # what is climbed, and the labels it takes: true ones first
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
@@ -112,9 +113,7 @@ def lead(ahead: Tensor, behind: Tensor) -> Tensor:
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "margin": margin, "dlr": dlr}
 
 
-def towards(
-    logits: Tensor, y: Tensor, targets: int, loss: str
-) -> list[tuple[Loss, tuple[Tensor, ...]]]:
+def towards(logits: Tensor, y: Tensor, targets: int, loss: str) -> list[Aim]:
     """What to climb towards each of the likeliest wrong classes: a loss, and its rows (N,).
 
     The targeted DLR; or the plain gap, where the classes are too few for a ratio or `loss`, the

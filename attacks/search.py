@@ -38,22 +38,32 @@ class Trail:
         """Indices (M,) of the examples still to be searched."""
         return (~self.broken).nonzero()[:, 0]
 
-    def see(self, rows: Tensor, points: Tensor, logits: Tensor, y: Tensor, loss: Tensor) -> Tensor:
-        """Take note of `points` for the examples `rows`; return which stay unbroken, (M,) bool.
+    def see(
+        self, rows: Tensor, points: Tensor, logits: Tensor, y: Tensor, loss: Tensor
+    ) -> Tensor | None:
+        """Take note of `points` for the examples `rows`; return which stay unbroken, (M,) bool,
+        or None if all do.
 
         `rows` (M,) are increasing.
         """
+        # Few operations: beside a small network's step, each is felt.
         fell = is_broken(logits, y)
-        better = fell | (loss > self._loss[rows])
-        if len(rows) == len(self.x_adv) and bool(better.all()):  # a plain copy takes a third
-            self.x_adv.copy_(points)
-            self._loss.copy_(loss)
+        some = bool(fell.any())
+        whole = len(rows) == len(self.x_adv)
+        better = loss > (self._loss if whole else self._loss[rows])
+        if some:
+            better |= fell
+        if whole:
+            self.x_adv = torch.where(column(better, points), points, self.x_adv)
+            self._loss = torch.where(better, loss, self._loss)
         else:
             better = better.nonzero()[:, 0]
-            self.x_adv.index_copy_(0, rows[better], points.index_select(0, better))
-            self._loss[rows[better]] = loss[better]
-        if fell.any():
-            self.broken[rows[fell]] = True
+            at = rows[better]
+            self.x_adv.index_copy_(0, at, points.index_select(0, better))
+            self._loss.index_copy_(0, at, loss[better])
+        if not some:
+            return None
+        self.broken[rows[fell]] = True
         return ~fell
 
     def look(
@@ -62,19 +72,17 @@ class Trail:
         rows: Tensor,
         points: Tensor,
         keys: Tensor,
-        y: Tensor,
         climbed: Callable[..., Tensor],
         labels: Sequence[Tensor],
-    ) -> Tensor:
+    ) -> Tensor | None:
         """Ask the model about `points` and `see` them: for where a run ends.
 
-        `keys`, `y` and `labels`, what `climbed` takes beside logits, are those of all examples.
+        `labels`, what `climbed` takes beside logits, begin with the true ones.
         """
         if len(rows) == 0:
-            return torch.zeros_like(rows, dtype=torch.bool)
-        logits = oracle.logits(points, keys[rows])
-        value = climbed(logits, *[each[rows] for each in labels])
-        return self.see(rows, points, logits, y[rows], value)
+            return None
+        logits = oracle.logits(points, keys)
+        return self.see(rows, points, logits, labels[0], climbed(logits, *labels))
 
 
 def in_parts(oracle: Oracle, rows: Tensor, runs: int) -> Sequence[Tensor]:
@@ -82,9 +90,12 @@ def in_parts(oracle: Oracle, rows: Tensor, runs: int) -> Sequence[Tensor]:
     return rows.split(max(1, SLOTFULS * oracle.slots // runs))
 
 
-def those(stay: Tensor, *each: Any) -> list[Any]:
-    """The examples `stay`, (M,) bool, of each tensor, threat model or ball; no copy if all do."""
-    return list(each) if bool(stay.all()) else [values[stay] for values in each]
+def those(stay: Tensor | None, *each: Any) -> list[Any]:
+    """The examples `stay`, (M,) bool or None for all, of each tensor, threat model or ball; no copy
+    if all do."""
+    if stay is None or bool(stay.all()):
+        return list(each)
+    return [values[stay] for values in each]
 
 
 def first_points(

@@ -66,22 +66,24 @@ def apgd(
         rows = trail.unbroken()
         if len(rows) == 0:
             break
-        climbed, labels = aims[run % len(aims)]
-        state = keyed.stream(keys, seed, "apgd", run)
+        climbed, all_labels = aims[run % len(aims)]
+        mine, *labels = (each[rows] for each in (keys, *all_labels))
+        state = keyed.stream(mine, seed, "apgd", run)
         begin = start[rows] if start is not None and run == 0 else None
-        point = first_points(begin, x[rows], threat[rows], state[rows], on_surface)
+        point = first_points(begin, x[rows], threat[rows], state, on_surface)
         previous = best = best_grad = point
         ball, pace = threat[rows].around(x[rows]), Pace(rows)
         for step in range(steps):
-            seen = oracle.ascent(point, keys[rows], climbed, *[each[rows] for each in labels])
-            stay = trail.see(rows, point, seen.logits, y[rows], seen.loss)
-            rows, ball, grad = those(stay, rows, ball, seen.grad)
+            seen = oracle.ascent(point, mine, climbed, *labels)
+            stay = trail.see(rows, point, seen.logits, labels[0], seen.loss)
+            rows, mine, state, ball, *labels = those(stay, rows, mine, state, ball, *labels)
             if len(rows) == 0:
                 break
             pace.keep(stay)
             point, previous, best, best_grad = those(stay, point, previous, best, best_grad)
-            grad = moving(grad, state[rows], step)
-            better = column(pace.see(seen.loss[stay]), point)
+            loss_now, grad = those(stay, seen.loss, seen.grad)
+            grad = moving(grad, state, step)
+            better = column(pace.see(loss_now), point)
             best = torch.where(better, point, best)
             best_grad = torch.where(better, grad, best_grad)
             if step in windows:
@@ -93,7 +95,7 @@ def apgd(
                 move = FORWARD * (ahead - point) + (1 - FORWARD) * (point - previous)
                 ahead = ball.project(point + move)
             previous, point = point, ahead
-        trail.look(oracle, rows, point, keys, y, climbed, labels)
+        trail.look(oracle, rows, point, mine, climbed, labels)
     return trail.x_adv
 
 
@@ -128,10 +130,11 @@ class Pace:
         self._rises = torch.zeros_like(self.size)
         self._halved = torch.ones_like(self.size, dtype=torch.bool)
 
-    def keep(self, stay: Tensor) -> None:
-        """Forget the examples that are not among `stay`, (M,) bool."""
+    def keep(self, stay: Tensor | None) -> None:
+        """Forget the examples that are not among `stay`, (M,) bool; None: forget none."""
         for name, values in vars(self).items():
-            setattr(self, name, values[stay])
+            (kept,) = those(stay, values)
+            setattr(self, name, kept)
 
     def see(self, loss: Tensor) -> Tensor:
         """Take note of the loss (M,) at the next point of each path; where it is the highest."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from .. import keyed
 from ..losses import LOSSES, towards
 from ..oracle import Oracle
-from ..search import Trail, first_points, moving
+from ..search import Trail, first_points, moving, those
 from ..threat import ThreatModel, column
 from .sparse import sparse
 
@@ -73,11 +73,12 @@ def apgd_l1(
         rows = trail.unbroken()
         if len(rows) == 0:
             break
-        climbed, labels = aims[run % len(aims)]
-        state = keyed.stream(keys, seed, "apgd_l1", run)
+        climbed, all_labels = aims[run % len(aims)]
+        mine, *labels = (each[rows] for each in (keys, *all_labels))
+        state = keyed.stream(mine, seed, "apgd_l1", run)
         begin = start[rows] if start is not None and run == 0 else None
         ball = ThreatModel("l1", radii[0] * threat.eps)
-        point = first_points(begin, x[rows], ball[rows], state[rows], _noise)
+        point = first_points(begin, x[rows], ball[rows], state, _noise)
         best = best_grad = point
         share = torch.full(rows.shape, FEW, device=x.device)
         size, moved = torch.ones_like(share), torch.full_like(share, pixels)
@@ -90,19 +91,17 @@ def apgd_l1(
                 share, size = moved / (pixels * SPARSER), torch.ones_like(size)
             if step == began:
                 highest = torch.full_like(size, -torch.inf)
-            seen = oracle.ascent(point, keys[rows], climbed, *[each[rows] for each in labels])
-            grad, value = moving(seen.grad, state[rows], step), seen.loss
+            seen = oracle.ascent(point, mine, climbed, *labels)
+            grad, value = moving(seen.grad, state, step), seen.loss
             if radii[began] == 1:
-                stay = trail.see(rows, point, seen.logits, y[rows], value)
-                rows = rows[stay]
+                stay = trail.see(rows, point, seen.logits, labels[0], value)
+                rows, mine, state, *labels = those(stay, rows, mine, state, *labels)
                 if len(rows) == 0:
                     break
-                point, grad, value, best, best_grad, highest, share, size, moved = (
-                    each[stay]
-                    for each in (
-                        point, grad, value, best, best_grad, highest, share, size, moved
-                    )
-                )  # fmt: skip
+                point, grad, value, best, best_grad = those(
+                    stay, point, grad, value, best, best_grad
+                )
+                highest, share, size, moved = those(stay, highest, share, size, moved)
             better = value > highest
             highest = torch.where(better, value, highest)
             best = torch.where(column(better, point), point, best)
@@ -122,13 +121,13 @@ def apgd_l1(
         if len(rows) == 0:
             continue
         last = threat[rows].project(point, x[rows])
-        stay = trail.look(oracle, rows, last, keys, y, climbed, labels)
+        stay = trail.look(oracle, rows, last, mine, climbed, labels)
         # Steps end near an optimum at the edge of the box; the whole budget by the gradient at the
         # best point hits it.
-        rows, best_grad = rows[stay], best_grad[stay]
+        rows, mine, best_grad, *labels = those(stay, rows, mine, best_grad, *labels)
         if steps:
             end = threat[rows].extreme(best_grad, x[rows])
-            trail.look(oracle, rows, end, keys, y, climbed, labels)
+            trail.look(oracle, rows, end, mine, climbed, labels)
     return trail.x_adv
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import keyed
-from ..losses import LOSSES, gap, likeliest_wrong
+from ..losses import LOSSES, Aim, towards
 from ..oracle import Oracle
 from ..search import Trail, first_points, moving, those
 from ..threat import ThreatModel, column, length
@@ -67,31 +67,30 @@ def pgd(
     oracle = Oracle.of(model)
     trail = Trail(x)
     share = torch.full_like(y, pixels, dtype=x.dtype) if threat.norm == "l1" else None
-    aims: list[Tensor | None] = [None]
+    aims: list[Aim] = [(LOSSES[loss], (y,))]
     if targets:
-        aims = list(likeliest_wrong(oracle.logits(x, keys), y, targets))
+        aims = towards(oracle.logits(x, keys), y, targets, "margin")
     for run in range(restarts * len(aims)):
         rows = trail.unbroken()
         if len(rows) == 0:
             break
-        state = keyed.stream(keys, seed, "pgd", run)
+        climbed, all_labels = aims[run % len(aims)]
+        mine, *labels = (each[rows] for each in (keys, *all_labels))
+        state = keyed.stream(mine, seed, "pgd", run)
         begin = None if random_start or run >= len(aims) else x[rows]
         if start is not None and run == 0:
             begin = start[rows]
-        point = first_points(begin, x[rows], threat[rows], state[rows])
-        aim = aims[run % len(aims)]
-        climbed = LOSSES[loss] if aim is None else gap
-        labels = (y,) if aim is None else (y, aim)
+        point = first_points(begin, x[rows], threat[rows], state)
         ball = threat[rows].around(x[rows])
         velocity = torch.zeros_like(point) if momentum else None
         for step in range(steps):
-            given = [each[rows] for each in labels]
-            seen = oracle.ascent(point, keys[rows], climbed, *given)
-            stay = trail.see(rows, point, seen.logits, y[rows], seen.loss)
-            rows, ball, point, grad = those(stay, rows, ball, point, seen.grad)
+            seen = oracle.ascent(point, mine, climbed, *labels)
+            stay = trail.see(rows, point, seen.logits, labels[0], seen.loss)
+            rows, mine, state, ball, *labels = those(stay, rows, mine, state, ball, *labels)
+            point, grad = those(stay, point, seen.grad)
             if len(rows) == 0:
                 break
-            grad = moving(grad, state[rows], step)
+            grad = moving(grad, state, step)
             if velocity is not None:
                 size = length(grad.double(), "l1").float()
                 (velocity,) = those(stay, velocity)
@@ -102,5 +101,5 @@ def pgd(
             )
             move = steepest.mul_(near.eps * (step_size / steps))
             point = ball.project(move.add_(point))
-        trail.look(oracle, rows, point, keys, y, climbed, labels)
+        trail.look(oracle, rows, point, mine, climbed, labels)
     return trail.x_adv

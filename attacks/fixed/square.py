@@ -15,7 +15,7 @@ from torch import Tensor
 from .. import keyed
 from ..losses import is_broken, margin
 from ..oracle import Oracle
-from ..search import Trail, first_points, share_left
+from ..search import Trail, first_points, share_left, those
 from ..threat import ThreatModel
 from .windows import HALVINGS, Bumps, Stripes, unmoved
 
@@ -177,14 +177,15 @@ class _Walk:
         self.highest = margin(logits, y[rows])
         self._asked = torch.ones_like(rows)
         self._rate = 1.0  # how many of the last proposals were kept; 0 to 1
-        stay = trail.see(rows, point, logits, y[rows], self.highest)
-        self.keep(stay & torch.as_tensor(threat[rows].eps > 0, device=x.device).flatten())
+        self.keep(trail.see(rows, point, logits, y[rows], self.highest))
+        room = torch.as_tensor(threat[self.rows].eps > 0, device=x.device).flatten()
+        self.keep(room.expand(len(self.rows)))
 
-    def keep(self, stay: Tensor) -> None:
-        """Forget the examples that are not among `stay`, (M,) bool."""
-        self.rows, self.highest = self.rows[stay], self.highest[stay]
-        self._state, self._point = self._state[stay], self._point[stay]
-        self._asked = self._asked[stay]
+    def keep(self, stay: Tensor | None) -> None:
+        """Forget the examples that are not among `stay`, (M,) bool; None: forget none."""
+        self.rows, self.highest, self._state, self._point, self._asked = those(
+            stay, self.rows, self.highest, self._state, self._point, self._asked
+        )
 
     def advance(self, goal: int) -> None:
         """Go on until each example is broken and forgotten, or has asked `goal` queries."""
@@ -228,7 +229,9 @@ class _Walk:
         up, row = busy[risen], self.rows[busy[risen]]
         self._point[up], self.highest[up] = tried[taken], value[taken]
         fell = torch.zeros_like(risen)
-        fell[risen] = ~self._trail.see(row, tried[taken], logits[taken], self._y[row], value[taken])
+        stay = self._trail.see(row, tried[taken], logits[taken], self._y[row], value[taken])
+        if stay is not None:
+            fell[risen] = ~stay
         return fell
 
     def _ahead(self, busy: Tensor, goal: int) -> int:
