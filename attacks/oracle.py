@@ -9,11 +9,12 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from .allocator import keep_freed_memory
 from .errors import ModelError
 from .few_channels import faster_backward, of_few_channels
 from .generators import kept
 from .precision import ieee, warn_if_rows_differ
-from .sizes import Sizes
+from .sizes import Sizes, resized
 
 # A compromise for a CPU: the smallest networks want more, as each pass costs its Python, and larger
 # ones fewer, which waste less where few images are left (docs/attacks.md). A GPU wants hundreds.
@@ -37,7 +38,7 @@ class Oracle:
 
     A kernel may round differently for another batch size, and an image on the boundary then
     changes sides. So every pass has the same shape: `slots` images, the last ones repeated where
-    fewer are asked, or a smaller one that was seen to give the same bits (see `Sizes`). Each row's
+    fewer are asked, or another one that was seen to give the same bits (see `Sizes`). Each row's
     answer is then the same bits in any batch.
 
     Each call runs in IEEE float32 with the model in eval mode, and gives back training flags and
@@ -71,6 +72,7 @@ class Oracle:
         if slots < 1:
             raise ModelError(f"slots must be a number >= 1, got {slots}")
         warn_if_rows_differ()
+        keep_freed_memory()
         self.model = model
         self._repair = repair
         self.search = model if search is None else search
@@ -85,8 +87,7 @@ class Oracle:
         )
         self._sizes = Sizes(whole=compiled)
         self._first = [] if compiled else of_few_channels(self.search.modules())
-        self._forwards = torch.zeros(0, dtype=torch.int64)
-        self._backwards = torch.zeros(0, dtype=torch.int64)
+        self._spent = torch.zeros(0, 2, dtype=torch.int64)  # forward and backward passes
 
     @classmethod
     def of(cls, model: nn.Module | Oracle) -> Oracle:
@@ -196,7 +197,7 @@ class Oracle:
                 for count, found in self._passes(ask, self.search, x, *rows)
             ]
         self.charge(keys, forwards=1, backwards=backwards)
-        return Ascent(*(torch.cat(column) for column in zip(*answers, strict=True)))
+        return Ascent(*map(_joined, zip(*answers, strict=True)))
 
     def charge(
         self, keys: Tensor, *, forwards: int | Tensor = 0, backwards: int | Tensor = 0
@@ -204,15 +205,18 @@ class Oracle:
         """Count passes for the examples `keys` (N,): one number for all, or one each (N,)."""
         self._grow(keys)
         keys = keys.cpu()
-        for counter, spent in ((self._forwards, forwards), (self._backwards, backwards)):
-            each = torch.as_tensor(spent, dtype=torch.int64).cpu().expand(len(keys))
-            counter.index_add_(0, keys, each)
+        if isinstance(forwards, int) and isinstance(backwards, int):
+            spent = torch.tensor((forwards, backwards)).expand(len(keys), 2)
+        else:
+            both = (torch.as_tensor(each).cpu() for each in (forwards, backwards))
+            spent = torch.stack([each.expand(len(keys)) for each in both], dim=1)
+        self._spent.index_add_(0, keys, spent)
 
     def passes(self, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Forward and backward passes spent so far on each of `keys`: two (N,) int64 tensors."""
         self._grow(keys)
-        keys = keys.cpu()
-        return self._forwards[keys], self._backwards[keys]
+        forwards, backwards = self._spent[keys.cpu()].unbind(dim=1)
+        return forwards, backwards
 
     def _answers(self, model: nn.Module, x: Tensor) -> Tensor:
         def ask(part: Tensor) -> tuple[Tensor]:
@@ -220,7 +224,7 @@ class Oracle:
 
         with self._as_found(x.device), torch.no_grad():
             answers = [found[:count].clone() for count, (found,) in self._passes(ask, model, x)]
-        return torch.cat(answers)
+        return _joined(answers)
 
     def _ascent(self, x: Tensor, loss: Callable[..., Tensor], *rows: Tensor) -> Ascent:
         def ask(part: Tensor, *others: Tensor) -> Ascent:
@@ -231,17 +235,17 @@ class Oracle:
 
         answers = []
         grads = torch.empty_like(x)  # filled pass by pass: what joins them at the end copies them
+        start = 0
         with self._climbing(x.device):
-            parts = zip(
-                self._passes(ask, self.search, x, *rows), grads.split(self.slots), strict=True
-            )
-            for (count, found), out in parts:
+            for count, found in self._passes(ask, self.search, x, *rows):
                 answers.append([found.logits[:count].clone(), found.loss[:count].clone()])
+                out = grads[start : start + count]
+                start += count
                 if self._repair:
                     _finite(found.grad[:count], out=out)
                 else:
                     out.copy_(found.grad[:count])
-        logits, values = (torch.cat(column) for column in zip(*answers, strict=True))
+        logits, values = map(_joined, zip(*answers, strict=True))
         return Ascent(logits, values, grads)
 
     def _passes(
@@ -249,18 +253,22 @@ class Oracle:
     ) -> Iterator[tuple[int, Answer]]:
         """What `ask` finds of all slots at a time, and how many rows of it were asked for."""
         kind = (model, torch.is_grad_enabled(), x.shape[1:], self.slots)
-        for start in range(0, len(x), self.slots):
-            parts = [each[start : start + self.slots] for each in (x, *rows)]
+        start = 0
+        while start < len(x):
+            size, untried = self._sizes.of(kind, len(x) - start, self.slots, x[0].numel())
+            parts = [each[start : start + size] for each in (x, *rows)]
             count = len(parts[0])
-            size, untried = self._sizes.of(kind, count, self.slots)
-            found = ask(*padded(parts, size))
+            given = padded(parts, size)
+            found = ask(*given)
             if untried is not None:
                 try:
-                    smaller = ask(*padded(parts, untried))
+                    with kept(x.device):
+                        other = ask(*(resized(each, untried) for each in given))
                 except Exception:  # a model may be made for one size of batch
-                    smaller = None
-                self._sizes.learn(kind, untried, found, smaller)
+                    other = None
+                self._sizes.learn(kind, untried, found, other)
             yield count, found
+            start += count
 
     @contextmanager
     def _as_found(self, device: torch.device) -> Iterator[None]:
@@ -280,11 +288,9 @@ class Oracle:
             yield
 
     def _grow(self, keys: Tensor) -> None:
-        missing = int(keys.max()) + 1 - len(self._forwards) if len(keys) else 0
+        missing = int(keys.max()) + 1 - len(self._spent) if len(keys) else 0
         if missing > 0:
-            room = torch.zeros(missing, dtype=torch.int64)
-            self._forwards = torch.cat([self._forwards, room])
-            self._backwards = torch.cat([self._backwards, room])
+            self._spent = torch.cat([self._spent, self._spent.new_zeros(missing, 2)])
 
 
 def usable(given: Tensor) -> Tensor:
@@ -336,6 +342,11 @@ def padded(parts: list[Tensor], size: int) -> list[Tensor]:
     if missing == 0:
         return parts
     return [torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) for part in parts]
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """The rows of all `parts`; of a lone one, itself."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def _gradient(values: Tensor, images: Tensor, *, keep: bool = False) -> Tensor:

@@ -1,4 +1,5 @@
-"""Passes smaller than all slots: where they give the same bits, and there alone."""
+"""Passes of fewer than all slots, or of twice as many: where the bits are the same, and there
+alone."""
 
 from collections.abc import Callable
 
@@ -51,34 +52,34 @@ def in_the_gradient(logits: Tensor, x: Tensor) -> Tensor:
 
 def asked(model: nn.Module) -> tuple[Recording, Oracle, Tensor, Tensor, Tensor]:
     assert isinstance(model, Recording)
-    x = torch.rand(SLOTS + 20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    x = torch.rand(3 * SLOTS + 20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     return model, Oracle(model, slots=SLOTS), x, torch.zeros(len(x)).long(), torch.arange(len(x))
 
 
-@pytest.mark.parametrize("count", [1, 16, 17, 40, SLOTS, SLOTS + 20])
+@pytest.mark.parametrize("count", [1, 16, 17, 40, SLOTS, SLOTS + 20, 2 * SLOTS, 3 * SLOTS + 20])
 @pytest.mark.parametrize("answer", [plainly, by_size, of_one_size, in_the_gradient])
 def test_the_bits_are_those_of_a_whole_pass(
     answer: Callable[[Tensor, Tensor], Tensor], count: int
 ) -> None:
     model, oracle, x, y, keys = asked(Recording(trained(), answer))
-    whole = Oracle(model, slots=SLOTS).ascent(x[:SLOTS], keys[:SLOTS], margin, y[:SLOTS])
-    few = min(count, SLOTS)
+    x, y, keys = x[:count], y[:count], keys[:count]
+    passes = [
+        Oracle(model, slots=SLOTS).ascent(*part, margin, labels)
+        for *part, labels in zip(x.split(SLOTS), keys.split(SLOTS), y.split(SLOTS), strict=True)
+    ]
+    whole = [torch.cat(column) for column in zip(*passes, strict=True)]
     for _ in range(4):
-        seen = oracle.ascent(x[:count], keys[:count], margin, y[:count])
-        logits = oracle.logits(x[:count], keys[:count])
-        for found, expected in (
-            (seen.logits, whole.logits),
-            (seen.loss, whole.loss),
-            (seen.grad, whole.grad),
-            (logits, whole.logits),
+        seen = oracle.ascent(x, keys, margin, y)
+        for found, expected in zip(
+            (*seen, oracle.logits(x, keys)), (*whole, whole[0]), strict=True
         ):
-            assert torch.equal(found[:few], expected[:few])
+            assert torch.equal(found, expected)
 
 
 def test_what_does_not_fill_the_slots_is_asked_in_smaller_passes() -> None:
     model, oracle, x, y, keys = asked(Recording(trained(), plainly))
     for _ in range(4):
-        oracle.logits(x, keys)
+        oracle.logits(x[:84], keys[:84])
     # Whole ones at first; the second time a smaller one beside it, which is trusted from then on.
     assert model.sizes == [64, 64, 64, 64, 32, 64, 32, 64, 32]
     model.sizes.clear()
@@ -86,6 +87,31 @@ def test_what_does_not_fill_the_slots_is_asked_in_smaller_passes() -> None:
         oracle.ascent(x[:5], keys[:5], margin, y[:5])
     assert model.sizes == [64, 64, 16, 16]
     assert oracle.passes(keys[:1]) == (torch.tensor([7]), torch.tensor([3]))
+
+
+def test_two_passes_become_one() -> None:
+    model, oracle, x, _, keys = asked(Recording(trained(), plainly))
+    for _ in range(3):
+        oracle.logits(x[:192], keys[:192])
+    assert model.sizes == [64, 64, 128, 64, 128, 64, 128, 64]
+    assert oracle.passes(keys[:1])[0] == 3
+
+
+def test_passes_of_large_images_stay_at_their_slots() -> None:
+    """What they hold is what `slots` bounds the memory by."""
+    model = Recording(nn.Sequential(nn.Flatten(), nn.Linear(64 * 64, 3)), plainly)
+    oracle = Oracle(model, slots=SLOTS)
+    for _ in range(3):
+        oracle.logits(torch.zeros(2 * SLOTS, 1, 64, 64), torch.arange(2 * SLOTS))
+    assert model.sizes == [SLOTS] * 6
+
+
+def test_what_follows_a_trial_is_drawn_as_without_it() -> None:
+    _, oracle, x, _, keys = asked(
+        Recording(trained(), lambda logits, x: logits + torch.rand(len(x), 1))
+    )
+    first, second = (oracle.logits(x[:192], keys[:192]) for _ in range(2))
+    assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize("answer", [by_size, of_one_size])
