@@ -259,14 +259,12 @@ class Oracle:
             parts = [each[start : start + size] for each in (x, *rows)]
             count = len(parts[0])
             given = padded(parts, size)
-            found = ask(*given)
-            if untried is not None:
-                try:
-                    with kept(x.device):
-                        other = ask(*(resized(each, untried) for each in given))
-                except Exception:  # a model may be made for one size of batch
-                    other = None
-                self._sizes.learn(kind, untried, found, other)
+            if untried is None:
+                found = ask(*given)
+            else:
+                tried = _tried(ask, given, untried, x.device)
+                found = ask(*given)
+                self._sizes.learn(kind, untried, found, tried)
             yield count, found
             start += count
 
@@ -342,6 +340,20 @@ def padded(parts: list[Tensor], size: int) -> list[Tensor]:
     if missing == 0:
         return parts
     return [torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) for part in parts]
+
+
+def _tried(
+    ask: Callable[..., Answer], given: list[Tensor], size: int, device: torch.device
+) -> list[Tensor] | None:
+    """What a pass of `size` finds, None if it fails: a model may be made for one size of batch.
+
+    Copied, as a model may answer in the same memory each time; and nothing is drawn by it.
+    """
+    try:
+        with kept(device):
+            return [each.clone() for each in ask(*(resized(each, size) for each in given))]
+    except Exception:
+        return None
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
