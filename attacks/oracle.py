@@ -251,7 +251,7 @@ class Oracle:
     def _passes(
         self, ask: Callable[..., Answer], model: nn.Module, x: Tensor, *rows: Tensor
     ) -> Iterator[tuple[int, Answer]]:
-        """What `ask` finds of all slots at a time, and how many rows of it were asked for."""
+        """What `ask` finds pass by pass, and how many rows of it were asked for."""
         kind = (model, torch.is_grad_enabled(), x.shape[1:], self.slots)
         start = 0
         while start < len(x):

@@ -3,10 +3,11 @@
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from project import ROOT
+ROOT = Path(__file__).parent.parent
 
 ROUNDS = """
 import resource, torch
