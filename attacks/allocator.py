@@ -16,8 +16,8 @@ def keep_freed_memory() -> None:
 
     glibc gives the free end of its heap back to the system when that is more than twice the
     largest block which was ever freed. A pass's activations come and go at that end: each pass
-    would give them back, and the next would fault in every page of them again, a fifth of a small
-    network's seconds. After one block of 31 MiB, up to 62 MiB stay. Where another allocator is in
-    use, or the environment sets MALLOC_TRIM_THRESHOLD_, it changes nothing.
+    would give them back, and the next would fault in every page of them again. After one block of
+    31 MiB, up to 62 MiB stay. Where another allocator is in use, or the environment sets
+    MALLOC_TRIM_THRESHOLD_, it changes nothing.
     """
     torch.empty(BLOCK, dtype=torch.uint8)

@@ -132,9 +132,8 @@ class Pace:
 
     def keep(self, stay: Tensor | None) -> None:
         """Forget the examples that are not among `stay`, (M,) bool; None: forget none."""
-        for name, values in vars(self).items():
-            (kept,) = those(stay, values)
-            setattr(self, name, kept)
+        state = vars(self)
+        state.update(zip(state, those(stay, *state.values()), strict=True))
 
     def see(self, loss: Tensor) -> Tensor:
         """Take note of the loss (M,) at the next point of each path; where it is the highest."""
