@@ -48,9 +48,10 @@ class Cascade:
 
         # The budget an example is tried at now, as a position in the grid; -1 when it is done.
         self.level = torch.where(self.right, levels - 1, -1)
-        self.survived = each(-1, torch.int64)  # the level that a whole round left unbroken
-        self.failed = each(0, torch.bool)  # an attack crashed in this round
-        self.begun = each(0, torch.bool)  # an attack began at the witness in this round
+        self.turn = each(0, torch.int64)  # the attack that comes next at that budget
+        self.survived = each(-1, torch.int64)  # the level that all attacks left unbroken
+        self.failed = each(0, torch.bool)  # an attack crashed at this budget
+        self.begun = each(0, torch.bool)  # an attack began at the witness at this budget
         self.best = each(torch.inf, torch.float64)  # the smallest budget known to break it
         self.distance = each(torch.inf, torch.float32)  # of the witness
         self.credit = each(-1, torch.int64)  # the attack that made it
@@ -81,18 +82,29 @@ class Cascade:
         self.table["adv_pred"][:, :, wrong] = self.clean_pred[wrong]
         self.table["distance"][:, :, wrong] = 0.0
 
+    def next_attack(self) -> int | None:
+        """The first attack whose turn it is for any example; None when all are done.
+
+        Those whose turn it is for a later one wait, so that it is run on as many as possible at
+        once, each at its own budget: what a step costs whatever their number is paid once.
+        """
+        turns = self.turn[self.level >= 0]
+        return int(turns.min()) if len(turns) else None
+
     def attack(self, code: int, attacker: Attacker) -> Tensor:
-        """Run one attack on what is undecided, each at its budget; return who was tried, (M,)."""
-        undecided = (self.level >= 0) & (self.best > within(self.budget()))
+        """Run an attack on all whose turn it is, each at its budget; return who was tried, (M,)."""
+        mine = (self.level >= 0) & (self.turn == code)
+        todo = mine
         if attacker.entry.kind == "minimum":
-            # Its nearest image lies beyond this budget, or the example would not be undecided.
-            known = (undecided & self.answered[code]).nonzero()[:, 0]
+            # Its nearest image lies beyond this budget, or it would not be the example's budget.
+            known = (mine & self.answered[code]).nonzero()[:, 0]
             self.table["how"][self.level[known], code, known] = IMPLIED
-            undecided &= ~self.answered[code]
-        todo = undecided.nonzero()[:, 0]
-        if len(todo):
-            self._run(code, attacker, todo)
-        return todo
+            todo = mine & ~self.answered[code]
+        rows = todo.nonzero()[:, 0]
+        if len(rows):
+            self._run(code, attacker, rows)
+        self.turn[mine] += 1
+        return rows
 
     def budget(self) -> Tensor:
         """The budget of each example, (N,) float64; of those that are done, the smallest."""
@@ -185,16 +197,20 @@ class Cascade:
         return function(oracle, x, y, threat, **given)
 
     def step_down(self) -> None:
-        """After a round: broken examples go to the next open budget, survivors are done."""
+        """Broken examples go to their next open budget; whom all attacks left unbroken is done."""
         active = self.level >= 0
         broken = active & (self.best <= within(self.budget()))
-        done = active & ~broken & ~self.failed
+        over = active & ~broken & (self.turn == len(self.answered))
+        done = over & ~self.failed
         self.survived[done] = self.level[done]
         # Budgets too small for the witness are those before its place in the grid.
         fitting = torch.bucketize(self.best.double(), within(self.grid))
-        self.level = torch.where(broken, fitting - 1, torch.where(done, -1, self.level - 1))
+        self.level = torch.where(broken, fitting - 1, self.level - over.long())
+        self.level[done] = -1
         self.level.clamp_min_(-1)
-        self.failed[:] = False
-        self.begun[:] = False
-        self.closest[active] = torch.nan
-        self.highest[active] = -torch.inf
+        moved = broken | over
+        self.turn[moved] = 0
+        self.failed[moved] = False
+        self.begun[moved] = False
+        self.closest[moved] = torch.nan
+        self.highest[moved] = -torch.inf

@@ -135,11 +135,10 @@ def run_suite(
     keys = keys.to(x.device)
     clean = check_model(oracle, x, y, keys)
     cascade = Cascade(oracle, x, y, keys, norm, eps_grid, attackers, seed, clean)
-    while bool((cascade.level >= 0).any()):
-        for code, attacker in enumerate(attackers):
-            tried = cascade.attack(code, attacker)
-            if len(tried):
-                on_progress(_progress(cascade, attacker, tried))
+    while (code := cascade.next_attack()) is not None:
+        tried = cascade.attack(code, attackers[code])
+        if len(tried):
+            on_progress(_progress(cascade, attackers[code], tried))
         cascade.step_down()
     return _result(cascade)
 
