@@ -1,10 +1,11 @@
 """A suite: attacks in order, on a grid of budgets, as a cascade that wastes no pass.
 
-Each example walks down the grid by itself, from the largest budget. An attack that breaks it ends
-its round (the other attacks are *skipped*), and it goes on at the largest budget that its witness
-does not fit. When a round of all attacks leaves it unbroken, it is done: it survives every smaller
-budget too (*implied*). Success is monotone in eps by construction, and examples at different
-budgets share their passes. A minimum-norm attack runs once and answers every budget.
+Each example walks down the grid by itself, from the largest budget. When an attack breaks it, the
+others are *skipped*, and it goes on at the largest budget that its witness does not fit, with the
+first attack. When all attacks leave it unbroken, it is done: it survives every smaller budget too
+(*implied*). Success is monotone in eps by construction. Examples wait for one another: an attack
+runs when no earlier one has work left, on all whose turn it is, whatever their budgets. A
+minimum-norm attack runs once and answers every budget.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import pytest
 from torch import Tensor
 
 from attacks.registry import resolve
-from attacks.suite import SuiteResult, run_suite
+from attacks.suite import Progress, SuiteResult, run_suite
 from attacks.verdict import BROKEN
 from networks import digits, trained
 
@@ -68,6 +68,17 @@ def test_the_headline_ensemble_answers_in_a_grid_as_alone() -> None:
         alone = run_suite(trained(), x, y, "linf", [eps], attackers)
         differ = int((broken_at(whole, eps) ^ broken_at(alone, eps)).sum())
         assert differ <= allowed(len(x)), eps
+
+
+def test_an_attack_waits_for_all_whose_turn_it_comes_to_be() -> None:
+    """The last one is run again only on what it broke before, and on every budget at once."""
+    _, _, x, y = digits()
+    events: list[Progress] = []
+    attackers = resolve([{"attack": "pgd", "steps": 5}, {"attack": "apgd", "steps": 20}], "linf")
+    run_suite(trained(), x, y, "linf", GRIDS["linf"], attackers, on_progress=events.append)
+    last = [event for event in events if event.attack == attackers[-1].label]
+    assert last[0].low < last[0].high
+    assert len(last) <= 1 + sum(event.broken > 0 for event in last)
 
 
 def test_a_larger_budget_breaks_whatever_a_smaller_one_does() -> None:
