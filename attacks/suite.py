@@ -138,14 +138,14 @@ def run_suite(
     cascade = Cascade(oracle, x, y, keys, norm, eps_grid, attackers, seed, clean)
     while (code := cascade.next_attack()) is not None:
         tried = cascade.attack(code, attackers[code])
-        if len(tried):
-            on_progress(_progress(cascade, attackers[code], tried))
+        eps = cascade.budget()[tried]
         cascade.step_down()
+        if len(tried):
+            on_progress(_progress(cascade, attackers[code], tried, eps))
     return _result(cascade)
 
 
-def _progress(cascade: Cascade, attacker: Attacker, tried: Tensor) -> Progress:
-    eps = cascade.budget()[tried]
+def _progress(cascade: Cascade, attacker: Attacker, tried: Tensor, eps: Tensor) -> Progress:
     fell = int((cascade.best[tried] <= within(eps)).sum())
     decided = int((cascade.level < 0).sum())
     return Progress(attacker.label, float(eps.min()), float(eps.max()), fell, len(tried), decided)

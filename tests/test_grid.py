@@ -79,6 +79,10 @@ def test_an_attack_waits_for_all_whose_turn_it_comes_to_be() -> None:
     last = [event for event in events if event.attack == attackers[-1].label]
     assert last[0].low < last[0].high
     assert len(last) <= 1 + sum(event.broken > 0 for event in last)
+    done = [event.decided for event in events]
+    assert done == sorted(done)
+    assert done[0] == int((trained()(x).argmax(1) != y).sum())  # the others have budgets to come
+    assert done[-1] == len(x)
 
 
 def test_a_larger_budget_breaks_whatever_a_smaller_one_does() -> None:
