@@ -124,6 +124,29 @@ SETS: dict[str, dict[str, Any]] = {
             "masked": {"adversarial": {"norm": "linf", "eps": 0.3, "steps": 1, "warm_up": 0.3}}
         },
     },
+    # Batch normalization and pooling, on digits and on MNIST: looked at once, when all was chosen.
+    "pooled": {
+        "origin": "params.yaml",
+        "recipe": {
+            "architecture": "cnn",
+            "settings": {"width": 0.25, "pooling": "max"},
+            "batch_size": 64,
+            "epochs": 20,
+        },
+        "networks": {
+            "masked": {"adversarial": {"norm": "linf", "eps": 0.3, "steps": 1, "warm_up": 0.3}}
+        },
+    },
+    "averaged": {
+        "origin": "experiments/mnist/params.yaml",
+        "data": {"samples": 10000},
+        "recipe": {
+            "architecture": "cnn",
+            "settings": {"width": 0.25, "pooling": "average"},
+            "epochs": 4,
+        },
+        "networks": {"masked": _MASKED},
+    },
     # For what does not depend on the network: one that costs next to nothing.
     "tiny": {
         "origin": "experiments/cifar10/params.yaml",
@@ -153,6 +176,8 @@ EPS = {
     ("unseen", "masked"): {"linf": 0.2, "l2": 1.5, "l1": 4.5},
     ("residual", "masked"): {"linf": 0.25, "l2": 0.6, "l1": 1.5},
     ("untouched", "masked"): {"linf": 0.25, "l2": 1.0, "l1": 4.5},
+    ("pooled", "masked"): {"linf": 0.22, "l2": 0.7, "l1": 2.0},
+    ("averaged", "masked"): {"linf": 0.28, "l2": 2.2, "l1": 8.0},
 }
 
 
