@@ -12,8 +12,8 @@ from .oracle import Oracle, padded
 # A model whose logits move by more than this share of the largest when it is asked again draws
 # them at random; a deterministic one rounds alike.
 SAME = 1e-4
-# There are tables as long as the largest key.
-KEYS = 2**31
+# There are tables as long as the largest key: passes spent, targets. A few hundred MB at most.
+KEYS = 2**24
 
 
 def check_model(

@@ -81,6 +81,7 @@ def evaluate(
         UnknownAttackError: if the ensemble names what does not exist, cannot do the norm, needs
             gradients that the model lacks, or draws that are not given.
     """
+    x, y = usable(x, "images"), usable(y, "labels")
     if len(x) == 0:
         raise ModelError("no images to attack")
     if isinstance(threat.eps, Tensor):
@@ -92,8 +93,7 @@ def evaluate(
             f"{tuple(x.shape[1:])} in [0, 1]: at most {largest:g}; eight grey levels are 8/255"
         )
     attackers = _attackers(ensemble, threat.norm, gradients, draws)
-    x, y = usable(x), usable(y)
-    keys = (torch.arange(len(x)) if keys is None else keys).to(x.device)
+    keys = (torch.arange(len(x)) if keys is None else usable(keys, "keys")).to(x.device)
     oracle = Oracle(model, slots=slots, search=search)
     if draws is not None:
         oracle = Randomized(model, draws, seed=seed, slots=slots, search=search)
@@ -101,7 +101,7 @@ def evaluate(
         check_grid(x, threat.norm, [threat.eps], levels)
         oracle = Levels(oracle, levels)
     if targets is not None:
-        _check_targets(targets, y)
+        _check_targets(usable(targets, "targets"), y)
         oracle = Targeted(oracle, keys, targets.to(x.device))
     found = run_suite(
         oracle,

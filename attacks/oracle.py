@@ -69,8 +69,8 @@ class Oracle:
     ) -> None:
         if not isinstance(model, nn.Module):
             raise ModelError(f"the model must be an nn.Module, got {type(model).__name__}")
-        if slots < 1:
-            raise ModelError(f"slots must be a number >= 1, got {slots}")
+        if not isinstance(slots, int) or slots < 1:
+            raise ModelError(f"slots must be a whole number >= 1, got {slots!r}")
         warn_if_rows_differ()
         keep_freed_memory()
         self.model = model
@@ -254,6 +254,8 @@ class Oracle:
         """What `ask` finds pass by pass, and how many rows of it were asked for."""
         kind = (model, torch.is_grad_enabled(), x.shape[1:], self.slots)
         start = 0
+        if len(x) == 0:  # what it would return for none: of a blank image, no row
+            yield 0, ask(*(each.new_zeros(1, *each.shape[1:]) for each in (x, *rows)))
         while start < len(x):
             size, untried = self._sizes.of(kind, len(x) - start, self.slots, x[0].numel())
             parts = [each[start : start + size] for each in (x, *rows)]
@@ -291,8 +293,14 @@ class Oracle:
             self._spent = torch.cat([self._spent, self._spent.new_zeros(missing, 2)])
 
 
-def usable(given: Tensor) -> Tensor:
-    """What a caller gave, without its graph, and copied if it cannot take part in a gradient."""
+def usable(given: Tensor, called: str) -> Tensor:
+    """What a caller gave, without its graph, and copied if it cannot take part in a gradient.
+
+    Raises:
+        ModelError: if it is no tensor; `called` is what the caller calls it.
+    """
+    if not isinstance(given, Tensor):
+        raise ModelError(f"{called} must be a torch tensor, got {type(given).__name__}")
     return given.clone() if given.is_inference() else given.detach()
 
 

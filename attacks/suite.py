@@ -131,8 +131,8 @@ def run_suite(
     if any(small >= large for small, large in itertools.pairwise(budgets)):
         raise ThreatError(f"eps_grid must increase, got {budgets}")
     oracle = Oracle.of(model)
-    x, y = usable(x), usable(y)
-    keys = torch.arange(len(x)) if keys is None else keys
+    x, y = usable(x, "images"), usable(y, "labels")
+    keys = torch.arange(len(x)) if keys is None else usable(keys, "keys")
     keys = keys.to(x.device)
     clean = check_model(oracle, x, y, keys)
     cascade = Cascade(oracle, x, y, keys, norm, eps_grid, attackers, seed, clean)

@@ -106,6 +106,7 @@ def test_batch_size_order_and_subset_change_no_bit(name: str, norm: str) -> None
     order = torch.randperm(45, generator=torch.Generator().manual_seed(0))[:30]
     shuffled = call(name, x[order], y[order], norm, EPS[norm], model, keys[order])
     assert torch.equal(shuffled, whole[order])
+    assert torch.equal(call(name, x[:0], y[:0], norm, EPS[norm], model, keys[:0]), whole[:0])
 
 
 @pytest.mark.parametrize(("name", "norm"), CASES)

@@ -77,19 +77,24 @@ def test_no_caller_s_mode_and_graph_change_the_verdict(images, broken) -> None:
         ({"model": Through(lambda z: z[:, :1])}, r"logits \(N, K >= 2\), returns \(64, 1\)"),
         ({"model": Through(lambda z: z[:1])}, r"returns \(1, 10\) for 64 images"),
         ({"model": lambda x: x}, "must be an nn.Module, got function"),
-        ({"slots": 0}, "slots must be a number >= 1"),
+        ({"slots": 0}, "slots must be a whole number >= 1"),
+        ({"slots": 12.5}, "slots must be a whole number >= 1, got 12.5"),
+        ({"x": [[0.5]]}, "images must be a torch tensor, got list"),
+        ({"y": np.zeros(60, dtype=np.int64)}, "labels must be a torch tensor, got ndarray"),
+        ({"targets": [1] * 60}, "targets must be a torch tensor, got list"),
+        ({"keys": list(range(60))}, "keys must be a torch tensor, got list"),
         ({"keys": torch.zeros(60, dtype=torch.int64)}, "keys must differ"),
         ({"keys": torch.arange(60) - 1}, "keys must lie in 0 to"),
-        ({"keys": torch.arange(60) + 10**12}, "keys must lie in 0 to"),
+        ({"keys": torch.arange(60) + 2**24}, "keys must lie in 0 to 16777215"),
         ({"keys": torch.arange(59)}, "one int64 index for each image"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_with_the_reason(images, given, told: str) -> None:
     x, y = images
-    given = {"model": trained(), "slots": 64} | given
+    given = {"model": trained(), "x": x, "y": y, "slots": 64} | given
     before = x.clone()
     with pytest.raises(ModelError, match=told):
-        evaluate(x=x, y=y, threat=LINF, ensemble="fast", **given)
+        evaluate(threat=LINF, ensemble="fast", **given)
     assert torch.equal(x, before)
 
 

@@ -70,7 +70,7 @@ def fool(
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}")
-    oracle, target = Oracle.of(model), usable(target)
+    oracle, target = Oracle.of(model), usable(target, "targets")
     keys = torch.arange(len(target), device=target.device) if keys is None else keys
     state = keyed.stream(keys, seed, "fool")
     x = _begin(start, shape, state, target)
@@ -103,7 +103,7 @@ def _begin(
     start: str | Tensor, shape: Sequence[int] | None, state: Tensor, target: Tensor
 ) -> Tensor:
     if isinstance(start, Tensor):
-        return usable(start).clone()
+        return usable(start, "start").clone()
     if shape is None:
         raise ValueError(f"start {start!r} needs the images' shape, (C, H, W)")
     if start == "noise":

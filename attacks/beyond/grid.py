@@ -45,6 +45,8 @@ def grid(
     Returns:
         Parameters θ (N, P) inside the threat.
     """
+    if len(x) == 0:
+        return threat.unchanged(x)
     eps = torch.as_tensor(threat.eps, device=x.device).flatten().double().expand(len(x))
     theta = lattice(threat.norm, float(eps.max()), spacing).to(x)
     size = threat.distance(theta, x).double()

@@ -51,6 +51,8 @@ def steepest(
     """
     oracle = Oracle.of(model)
     found = threat.unchanged(x)
+    if len(x) == 0:
+        return found
     begin = torch.full_like(found, torch.nan) if start is None else start
     # A few slots' worth of runs at a time: memory does not grow with the number of images.
     for part in torch.arange(len(x), device=x.device).split(max(1, 4 * oracle.slots // restarts)):

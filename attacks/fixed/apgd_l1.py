@@ -67,7 +67,7 @@ def apgd_l1(
     # In a run of few steps a smaller ball takes the place of a larger one.
     radii = {int(before * steps): radius for radius, before in STAGES}
     window = max(int(0.04 * steps / len(STAGES)), 1)
-    pixels = x[0].numel()
+    pixels = x.shape[1:].numel()
     aims = towards(oracle.logits(x, keys), y, targets, loss) if targets else [(LOSSES[loss], (y,))]
     for run in range(restarts * len(aims)):
         rows = trail.unbroken()
