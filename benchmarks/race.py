@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--attack", default="square", choices=["square", "fab", "fmn"])
     parser.add_argument("--networks", nargs="+", default=["mnist/masked", "digits/masked"])
-    parser.add_argument("--norm", default="linf", choices=["linf", "l2"])
+    parser.add_argument("--norm", default="linf", choices=["linf", "l2", "l1"])
     parser.add_argument("--eps", type=float, nargs="*", help="else the one of benchmarks/networks")
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
