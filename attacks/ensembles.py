@@ -96,9 +96,11 @@ _STANDARD: Attacks = [
 ]
 
 # AutoAttack's standard version as published (Croce and Hein 2020, arXiv:2003.01690; in L1, 2021,
-# arXiv:2103.01208): its attacks, iterations, targets and queries, in its order. Two things differ:
-# steps in L1 may shrink to a 20th of eps in place of a 10th, and in L2 a quarter of Square's
-# smallest bumps are single pixels.
+# arXiv:2103.01208): its attacks, iterations, targets and queries, in its order. The attacks are
+# ours, and differ from its code: projections onto ball and box together are exact, FAB's last image
+# is drawn in, Square draws windows for each image and anew where nothing would change and reaches
+# the last row and column, in L2 a quarter of its smallest bumps are single pixels, APGD counts its
+# first window as the others, and steps in L1 may shrink to a 20th of eps in place of a 10th.
 _AUTOATTACK: Attacks = [
     {"attack": "apgd", "name": "apgd_ce", "steps": 100},
     {"attack": "apgd", "name": "apgd_t", "steps": 100, "targets": 9, "loss": "dlr"},

@@ -67,7 +67,8 @@ def fab(
         restarts: each after the first begins at random, within half the distance found so far.
         targets: with targets = t, each restart is t runs side by side, one towards each of the t
             likeliest wrong classes of x. With 0 it is one run that compares all classes at each
-            step, at a backward pass for each.
+            step, at a backward pass for each, by their distances were there no box, as published:
+            where the box is in the way, in L1 above all, the nearest class may be another.
         overshoot: length of a step, in units of the projection.
         bias: at most this share of a step is taken from x in place of the current point.
         pull: an adversarial point is drawn to this share of its perturbation.
