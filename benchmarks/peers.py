@@ -28,7 +28,7 @@ class Peer:
     Attributes:
         library: its name in LIBRARIES.
         attack: what it is called here.
-        norm: "linf" or "l2".
+        norm: "linf", "l2" or "l1".
         run: (model, x, y, eps, steps) to perturbed images, for one batch.
         steps: gradient steps or queries.
         ours: attack and settings without `steps_key`.
@@ -137,6 +137,7 @@ INF, TWO = float(np.inf), 2
 PGD = {"attack": "pgd"}
 APGD = {"attack": "apgd"}
 SQUARE = {"attack": "square"}
+FAB = {"attack": "fab", "targets": 0}  # all classes compared at each step, as there
 ART_PGD = {"step": _across, "num_random_init": 1}
 ART_APGD = {"step": _double, "nb_random_init": 1, "loss_type": "cross_entropy"}
 
@@ -152,10 +153,19 @@ PEERS = [
     Peer("foolbox", "ddn", "l2", _foolbox("DDNAttack", counted=True), 100, {"attack": "ddn"}),
     Peer("foolbox", "fmn", "linf", _foolbox("LInfFMNAttack", counted=True), 100,
          {"attack": "fmn"}),
+    Peer("foolbox", "fmn", "l2", _foolbox("L2FMNAttack", counted=True), 100, {"attack": "fmn"}),
+    Peer("foolbox", "fmn", "l1", _foolbox("L1FMNAttack", counted=True), 100, {"attack": "fmn"}),
+    Peer("foolbox", "cw", "l2", _foolbox("L2CarliniWagnerAttack", counted=True,
+         binary_search_steps=3), 100, {"attack": "cw", "rounds": 3}),
+    Peer("foolbox", "pgd", "l1", _foolbox("L1PGD", step=True), 100, {"attack": "apgd_l1"}),
     Peer("torchattacks", "pgd", "linf", _torchattacks("PGD", step=True), 40, PGD),
     Peer("torchattacks", "pgd", "l2", _torchattacks("PGDL2", step=True), 40, PGD),
     Peer("torchattacks", "apgd", "linf", _torchattacks("APGD", norm="Linf"), 50, APGD),
     Peer("torchattacks", "apgd", "l2", _torchattacks("APGD", norm="L2"), 50, APGD),
+    Peer("torchattacks", "fab", "linf", _torchattacks("FAB", norm="Linf", n_classes=10), 50, FAB),
+    Peer("torchattacks", "fab", "l2", _torchattacks("FAB", norm="L2", n_classes=10), 50, FAB),
+    Peer("torchattacks", "square", "l2", _torchattacks("Square", "n_queries", norm="L2"), 300,
+         SQUARE, "queries"),
     Peer("torchattacks", "square", "linf", _torchattacks("Square", "n_queries", norm="Linf"), 300,
          SQUARE, "queries"),
     Peer("art", "pgd", "linf", _art("ProjectedGradientDescent", INF, **ART_PGD), 40, PGD),

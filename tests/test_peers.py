@@ -25,7 +25,10 @@ from pipeline.training.perturb import perturb
 # At this chance the images alone explain that a peer broke more of them.
 SAMPLING = 0.01
 # Budgets at which some images fall and some do not.
-EPS = {"plain": {"linf": 0.06, "l2": 0.4}, "adversarial": {"linf": 0.15, "l2": 0.8}}
+EPS = {
+    "plain": {"linf": 0.06, "l2": 0.4, "l1": 1.0},
+    "adversarial": {"linf": 0.15, "l2": 0.8, "l1": 1.5},
+}
 
 
 @functools.cache
