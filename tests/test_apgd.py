@@ -149,7 +149,7 @@ def test_a_run_that_breaks_nothing_costs_a_backward_pass_a_step() -> None:
 
 
 def test_the_ratio_breaks_nearly_what_the_margin_breaks() -> None:
-    """It is the margin, divided: the spread turns a gradient a little, and does not take it away."""
+    """It is the margin, divided: the spread turns a gradient a little and takes nothing away."""
     _, _, x, y = digits()
     model, x, y, keys = trained(), x[:180], y[:180], torch.arange(180)
     for eps in (0.06, 0.12):

@@ -45,9 +45,7 @@ def test_autoattack_is_the_published_one(norm: str) -> None:
     assert effective("autoattack", norm) == AUTOATTACK[norm]
 
 
-@pytest.mark.parametrize(
-    ("norm", "climber"), [("linf", "apgd"), ("l2", "apgd"), ("l1", "apgd_l1")]
-)
+@pytest.mark.parametrize(("norm", "climber"), [("linf", "apgd"), ("l2", "apgd"), ("l1", "apgd_l1")])
 def test_the_ensemble_for_random_models_is_the_published_one(norm: str, climber: str) -> None:
     """The version "rand": Auto-PGD alone, on two losses, a hundred steps of one run each."""
     assert effective("randomized", norm) == [
