@@ -148,6 +148,22 @@ def test_a_run_that_breaks_nothing_costs_a_backward_pass_a_step() -> None:
     assert backwards.tolist() == [20] * 5
 
 
+def test_the_ratio_breaks_nearly_what_the_margin_breaks() -> None:
+    """It is the margin, divided: the spread turns a gradient a little and takes nothing away."""
+    _, _, x, y = digits()
+    model, x, y, keys = trained(), x[:180], y[:180], torch.arange(180)
+    for eps in (0.06, 0.12):
+        ratio, plain = (
+            is_broken(
+                model(apgd(model, x, y, ThreatModel("linf", eps), keys=keys, steps=20, loss=loss)),
+                y,
+            )
+            for loss in ("dlr", "margin")
+        )
+        assert 20 < plain.sum() < 160
+        assert ratio.sum() >= 0.93 * plain.sum(), (eps, ratio.sum(), plain.sum())
+
+
 class Scaled(nn.Module):
     """The same decisions with logits so large that float32 cross-entropy has no gradient."""
 

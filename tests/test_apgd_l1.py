@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from asked import Asked, Hill
 from attacks.fixed.apgd_l1 import apgd_l1
 from attacks.fixed.sparse import sparse
 from attacks.oracle import Oracle
@@ -41,3 +42,15 @@ def test_a_run_that_breaks_nothing_costs_a_backward_pass_a_step() -> None:
         assert forwards.tolist() == [steps + (2 if steps else 1)] * 5
         assert backwards.tolist() == [steps] * 5
         assert (threat.distance(found, x[right]) <= 1e-3 + 1e-6).all()
+
+
+def test_a_run_is_through_balls_of_three_two_and_one_budgets() -> None:
+    """Croce and Hein 2021: 30 % of the steps in each of the larger ones. On a hill whose top is out
+    of reach of all three, where each ball is used to its end and no further."""
+    generator = torch.Generator().manual_seed(0)
+    x, y, keys = torch.rand(6, 1, 6, 6, generator=generator), torch.zeros(6).long(), torch.arange(6)
+    oracle, threat = Asked(Hill((1, 6, 6))), ThreatModel("l1", 0.5)
+    apgd_l1(oracle, x, y, threat, keys=keys, loss="margin", steps=40)
+    away = torch.stack([threat.distance(point, x) for point in oracle.climbed]) / threat.eps
+    radii = torch.tensor([3.0] * 12 + [2.0] * 12 + [1.0] * 16)[:, None].expand(-1, 6)
+    torch.testing.assert_close(away, radii, rtol=1e-4, atol=0)

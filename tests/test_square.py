@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from asked import Asked
 from attacks import keyed
 from attacks.fixed.pgd import pgd
 from attacks.fixed.square import square
@@ -117,3 +118,32 @@ def test_more_queries_break_more() -> None:
         for queries in (30, 600)
     )
     assert many.sum() > few.sum() + 15
+
+
+class Peak(nn.Module):
+    """Class 1 comes nearest to class 0 at one image: a walk that stands there stays there."""
+
+    def __init__(self, top: Tensor) -> None:
+        super().__init__()
+        self.top = top
+
+    def forward(self, x: Tensor) -> Tensor:
+        margin = -1 - (x - self.top).square().flatten(1).sum(1)
+        return torch.stack([0 * margin, margin], dim=1)
+
+
+def test_hardly_a_query_is_spent_on_a_proposal_that_changes_nothing() -> None:
+    """Of black images, pixels that stand at the box cannot be pushed down: where one bright pixel
+    has all of the budget, every eighth proposal would."""
+    x, y, keys = torch.zeros(8, 1, 8, 8), torch.zeros(8, dtype=torch.int64), torch.arange(8)
+    start = x.clone()
+    start[:, :, 3, 4] = 0.5
+    start = ThreatModel("l2", 0.5).project(start, x)
+    oracle = Asked(Peak(start[:1]))
+    square(oracle, x, y, ThreatModel("l2", 0.5), keys=keys, start=start, queries=400)
+    first, *others = oracle.read
+    assert torch.equal(first, start)
+    asked = torch.cat(others)
+    assert len(asked) >= 8 * 399
+    same = (asked == start[:1]).flatten(1).all(dim=1)
+    assert same.double().mean() < 0.005  # of one draw each, 0.127
