@@ -132,18 +132,20 @@ class Peak(nn.Module):
         return torch.stack([0 * margin, margin], dim=1)
 
 
-def test_hardly_a_query_is_spent_on_a_proposal_that_changes_nothing() -> None:
+@pytest.mark.parametrize(("norm", "most"), [("l2", 0.005), ("l1", 0.87)])
+def test_fewer_queries_are_spent_on_proposals_that_change_nothing(norm: str, most: float) -> None:
     """Of black images, pixels that stand at the box cannot be pushed down: where one bright pixel
-    has all of the budget, every eighth proposal would."""
+    has all of the budget, every eighth proposal would. In L1 all do whose windows leave it out."""
+    threat = ThreatModel(norm, 0.5)
     x, y, keys = torch.zeros(8, 1, 8, 8), torch.zeros(8, dtype=torch.int64), torch.arange(8)
     start = x.clone()
     start[:, :, 3, 4] = 0.5
-    start = ThreatModel("l2", 0.5).project(start, x)
+    start = threat.project(start, x)
     oracle = Asked(Peak(start[:1]))
-    square(oracle, x, y, ThreatModel("l2", 0.5), keys=keys, start=start, queries=400)
+    square(oracle, x, y, threat, keys=keys, start=start, queries=400)
     first, *others = oracle.read
     assert torch.equal(first, start)
     asked = torch.cat(others)
     assert len(asked) >= 8 * 399
-    same = (asked == start[:1]).flatten(1).all(dim=1)
-    assert same.double().mean() < 0.005  # of one draw each, 0.127
+    same = (asked - start[:1]).flatten(1).abs().amax(dim=1) <= 1e-3 * 0.5
+    assert same.double().mean() < most  # of one draw each, 0.127 in L2 and 0.936 in L1
