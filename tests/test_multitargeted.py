@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from asked import Asked
 from attacks.fixed.multitargeted import multitargeted
 from attacks.fixed.square import square
 from attacks.losses import margin
@@ -123,3 +124,18 @@ def test_an_attack_that_made_things_worse_does_not_stop_the_next() -> None:
     threat = ThreatModel("linf", 0.1)
     found = multitargeted(model, x, y, threat, keys=keys, closest=away, within=0.3, steps=4)
     assert ((found - x).flatten(1).abs().amax(dim=1) > 0)[worse].all()
+
+
+def test_refining_begins_the_first_run_towards_each_class_at_the_closest_image() -> None:
+    model, x, y, keys = right(10)
+    near = (x + 0.02).clamp(0, 1)
+    near[7:] = torch.nan  # where no such image is known
+    threat, oracle = ThreatModel("linf", 0.1), Asked(model)
+    settings = {"targets": 2, "restarts": 2, "steps": 1, "within": 2.0}
+    multitargeted(oracle, x, y, threat, keys=keys, closest=near, refine=True, **settings)
+    begun = oracle.climbed[0].view(2, 2, 10, *x.shape[1:])
+    same = (begun - threat.project(near, x)).abs().flatten(3).amax(dim=3) < 1e-6
+    assert same[0, :, :7].all()
+    assert not same[1].any()  # the second runs begin at random, as do all of the last three
+    assert not same[:, :, 7:].any()
+    assert begun.isfinite().all()
