@@ -97,7 +97,6 @@ def multitargeted(
             runs[:, part],
             steps,
             clean[some],
-            within,
         )
     return x_adv
 
@@ -114,7 +113,6 @@ def _race(
     runs: Tensor,
     steps: int,
     clean: Tensor,
-    within: float,
 ) -> Tensor:
     """The best image that the `runs` (R, N) towards their classes find for each.
 
