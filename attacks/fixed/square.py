@@ -16,8 +16,8 @@ from .. import keyed
 from ..losses import is_broken, margin
 from ..oracle import Oracle
 from ..search import Trail, first_points, share_left, those
-from ..threat import ThreatModel, column
-from .windows import HALVINGS, Bumps, Stripes
+from ..threat import ThreatModel
+from .windows import HALVINGS, Bumps, Stripes, unmoved
 
 # How often a proposal that changes nothing is drawn anew, before a query is spent on it: one that
 # moves no pixel by more than this share of eps. In L1 every proposal rescales the whole image a
@@ -266,8 +266,7 @@ def _redrawn(
     """A proposal for each example, drawn anew where it would change nothing."""
     tried = search.propose(x, point, threat, draw, age)
     for again in range(_REDRAWS):
-        most = (tried - point).flatten(1).abs_().amax(dim=1)
-        same = (column(most, x) <= _NOTHING * threat.eps).flatten().nonzero()[:, 0]
+        same = unmoved(tried, point, _NOTHING * threat.eps).nonzero()[:, 0]
         if len(same) == 0:
             break
         anew = keyed.stream(draw[same], again)

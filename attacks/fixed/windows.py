@@ -216,6 +216,10 @@ def signs_of(drawn: Tensor) -> Tensor:
     return ((drawn < 0.5) * 2.0 - 1)[:, :, None, None]
 
 
-def unmoved(tried: Tensor, point: Tensor) -> Tensor:
-    """Which proposals are the point itself, (N,) bool."""
-    return (tried - point).flatten(1).abs_().amax(dim=1) == 0
+def unmoved(tried: Tensor, point: Tensor, most: float | Tensor = 0.0) -> Tensor:
+    """Which proposals move no pixel of the point by more than `most`, (N,) bool.
+
+    `most` is one number, or one for each (N, 1, 1, 1).
+    """
+    moved = (tried - point).abs_().amax(dim=(1, 2, 3), keepdim=True)
+    return (moved <= most).flatten()
