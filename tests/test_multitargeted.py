@@ -12,7 +12,7 @@ from attacks.oracle import Oracle
 from attacks.registry import resolve
 from attacks.suite import run_suite
 from attacks.threat import ThreatModel
-from networks import digits, trained
+from networks import Linear, digits, near_boundary, trained
 
 
 def right(count: int):
@@ -139,3 +139,15 @@ def test_refining_begins_the_first_run_towards_each_class_at_the_closest_image()
     assert not same[1].any()  # the second runs begin at random, as do all of the last three
     assert not same[:, :, 7:].any()
     assert begun.isfinite().all()
+
+
+def test_refining_takes_no_second_run_for_a_first_where_classes_are_few() -> None:
+    shape = (1, 4, 4)
+    model = Linear(3, shape)
+    x, y, _ = near_boundary(model, 5, shape, "linf")
+    oracle, threat, keys = Asked(model), ThreatModel("linf", 1e-4), torch.arange(len(x))
+    settings = {"targets": 4, "restarts": 2, "steps": 1, "within": 2.0}
+    multitargeted(oracle, x, y, threat, keys=keys, closest=x, refine=True, **settings)
+    first, second = (oracle.climbed[0].view(2, 2, *x.shape) == x).flatten(2).all(dim=2)
+    assert first.all()
+    assert not second.any()

@@ -68,7 +68,8 @@ def multitargeted(
         steps: gradient steps of each run.
         within: only examples of which `closest` has left at most this share of the clean margin
             are attacked; what is far from the boundary after one honest attempt stays unbroken.
-        refine: begin the first run towards each class at `closest`, where it is known.
+        refine: begin the first run towards each class at `closest`, where it is known; not
+            at `start`.
 
     Returns:
         Perturbed images (N, C, H, W) inside ball and box: the first that is misclassified, else
@@ -83,7 +84,8 @@ def multitargeted(
         return x_adv
     for part in in_parts(oracle, torch.arange(len(rows), device=x.device), len(runs)):
         some = rows[part]
-        begin, many = (closest, targets) if refine else (start, 1)
+        # Of few classes there are fewer than `targets`.
+        begin, many = (closest, len(runs) // restarts) if refine else (start, 1)
         state = keyed.stream(keys[some], seed, "multitargeted")
         x_adv[some] = _race(
             oracle,
