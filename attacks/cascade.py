@@ -60,6 +60,9 @@ class Cascade:
         # Of the answers that broke nothing at this budget, the one of highest margin.
         self.closest = torch.full_like(self.answer, torch.nan)
         self.highest = each(-torch.inf, torch.float32)
+        # The nearest image that a minimum-norm attack broke, within a budget or not.
+        self.nearest = torch.full_like(self.answer, torch.nan)
+        self.reached = each(torch.inf, torch.float32)
         self.disputed = each(0, torch.bool)
         self.answered = torch.zeros(len(attackers), count, dtype=torch.bool, device=x.device)
         self.errors: dict[str, str] = {}
@@ -142,6 +145,10 @@ class Cascade:
         higher = (judged.outcome == SURVIVED) & inside & (judged.margin > self.highest[todo])
         self.closest[todo[higher]] = answer[higher]
         self.highest[todo[higher]] = judged.margin[higher]
+        if attacker.entry.kind == "minimum":
+            nearer = (judged.margin > 0) & (judged.distance < self.reached[todo])
+            self.nearest[todo[nearer]] = answer[nearer]
+            self.reached[todo[nearer]] = judged.distance[nearer]
         fell = judged.outcome == BROKEN
         hit, near = todo[fell], judged.distance[fell]
         self.answer[hit], self.distance[hit], self.credit[hit] = answer[fell], near, code
@@ -193,6 +200,8 @@ class Cascade:
             given["start"] = torch.where(witness, answer, torch.nan)
         if "closest" in takes:
             given["closest"] = self.closest[todo]
+        if "nearest" in takes:
+            given["nearest"] = self.nearest[todo]
         oracle = self.oracle.within(self.keys[todo], x, self.norm, eps)
         return function(oracle, x, y, threat, **given)
 

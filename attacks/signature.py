@@ -13,7 +13,20 @@ from typing import Any
 from .errors import UnknownAttackError
 
 # Parameters of the signature that are not settings.
-_GIVEN = {"model", "x", "y", "threat", "norm", "keys", "start", "closest", "reach", "seed", "name"}
+_GIVEN = {
+    "model",
+    "x",
+    "y",
+    "threat",
+    "norm",
+    "keys",
+    "start",
+    "closest",
+    "nearest",
+    "reach",
+    "seed",
+    "name",
+}
 
 # With 0 of these an attack does nothing, and would report that nothing broke. Of others, 0 has a
 # meaning: no targets, no scouting, no momentum.

@@ -29,6 +29,9 @@ FIRST_STEP = 1.5
 # wrong even for images that all but fell: on a network with average pooling (`averaged/masked`) at
 # 0.06 it ended all runs towards 12 of 300 images that AutoAttack broke.
 HALFWAY = 0.33
+# What a minimum-norm attack broke within so many budgets is worth refining, however far the other
+# attacks stayed from the boundary.
+CLOSE = 1.15
 
 
 def multitargeted(
@@ -40,6 +43,7 @@ def multitargeted(
     keys: Tensor,
     start: Tensor | None = None,
     closest: Tensor | None = None,
+    nearest: Tensor | None = None,
     seed: int = 0,
     targets: int = 9,
     restarts: int = 1,
@@ -62,14 +66,17 @@ def multitargeted(
             start; NaN for an example that has none.
         closest: for each example the unbroken image of least margin that is known, NaN where none
             is: the likeliest classes are those of that image, else of x.
+        nearest: for each example the nearest misclassified image that is known, in the ball or not,
+            NaN where none is; looked at to refine.
         seed: changes every random start.
         targets: number of wrong classes, from 1 to K - 1.
         restarts: runs towards each of them, each from its own start on the surface of the ball.
         steps: gradient steps of each run.
         within: only examples of which `closest` has left at most this share of the clean margin
             are attacked; what is far from the boundary after one honest attempt stays unbroken.
-        refine: begin the first run towards each class at `closest`, where it is known; not
-            at `start`.
+        refine: begin the first run towards each class at `closest`, and the second at `nearest`,
+            drawn into the ball, where that is within CLOSE budgets, not at `start`; examples of
+            which it is are attacked as well.
 
     Returns:
         Perturbed images (N, C, H, W) inside ball and box: the first that is misclassified, else
@@ -77,15 +84,23 @@ def multitargeted(
     """
     oracle = Oracle.of(model)
     clean, left, logits = share_left(oracle, x, y, keys, closest)
-    rows = ((left <= within) | left.isinf()).nonzero()[:, 0]
+    near = torch.full_like(x, torch.nan) if nearest is None or not refine else nearest
+    reached = column(threat.distance(near, x), x) <= CLOSE * threat.eps
+    rows = ((left <= within) | left.isinf() | reached.flatten()).nonzero()[:, 0]
+    near = torch.where(reached, threat.project(torch.where(reached, near, x), x), torch.nan)
     runs = likeliest_wrong(logits[rows], y[rows], max(1, targets)).repeat(restarts, 1)
     x_adv = x.clone()
     if len(rows) == 0:
         return x_adv
     for part in in_parts(oracle, torch.arange(len(rows), device=x.device), len(runs)):
         some = rows[part]
-        # Of few classes there are fewer than `targets`.
-        begin, many = (closest, len(runs) // restarts) if refine else (start, 1)
+        begin = x.new_full((restarts, len(runs) // restarts, len(some), *x.shape[1:]), torch.nan)
+        if refine:
+            for images, run in zip((closest, near), begin, strict=False):
+                if images is not None:
+                    run[:] = images[some]
+        elif start is not None:
+            begin[0, 0] = start[some]
         state = keyed.stream(keys[some], seed, "multitargeted")
         x_adv[some] = _race(
             oracle,
@@ -93,8 +108,7 @@ def multitargeted(
             y[some],
             threat[some],
             keys[some],
-            None if begin is None else begin[some],
-            many,
+            begin.flatten(0, 2),
             state,
             runs[:, part],
             steps,
@@ -109,8 +123,7 @@ def _race(
     y: Tensor,
     threat: ThreatModel,
     keys: Tensor,
-    begin: Tensor | None,
-    many: int,
+    begin: Tensor,
     state: Tensor,
     runs: Tensor,
     steps: int,
@@ -118,15 +131,13 @@ def _race(
 ) -> Tensor:
     """The best image that the `runs` (R, N) towards their classes find for each.
 
-    The first `many` of the runs begin at `begin`, NaN where there is none.
+    The runs begin at `begin` (R * N, C, H, W), at random where that is NaN.
     """
     count = len(x)
     owner = torch.arange(count, device=x.device).repeat(len(runs))
     aim = runs.flatten()
     number = torch.arange(len(runs), device=x.device).repeat_interleave(count)
     state = keyed.stream(state[owner], number)
-    if begin is not None:
-        begin = torch.where(column(number < many, x), begin[owner], torch.nan)
     point = first_points(begin, x[owner], threat[owner], state, on_surface)
     best, highest = point.clone(), torch.full_like(aim, -torch.inf, dtype=x.dtype)
     lowest = torch.zeros_like(highest)
