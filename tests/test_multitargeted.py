@@ -8,6 +8,7 @@ from asked import Asked
 from attacks.fixed.multitargeted import multitargeted
 from attacks.fixed.square import square
 from attacks.losses import margin
+from attacks.minimum.fmn import fmn
 from attacks.oracle import Oracle
 from attacks.registry import resolve
 from attacks.suite import run_suite
@@ -126,19 +127,40 @@ def test_an_attack_that_made_things_worse_does_not_stop_the_next() -> None:
     assert ((found - x).flatten(1).abs().amax(dim=1) > 0)[worse].all()
 
 
-def test_refining_begins_the_first_run_towards_each_class_at_the_closest_image() -> None:
+def test_refining_begins_at_the_closest_image_and_at_the_nearest_beyond_the_ball() -> None:
     model, x, y, keys = right(10)
-    near = (x + 0.02).clamp(0, 1)
-    near[7:] = torch.nan  # where no such image is known
+    close, beyond = (x + 0.02).clamp(0, 1), (x - 0.11).clamp(0, 1)
+    close[7:], beyond[:3] = torch.nan, torch.nan  # where no such image is known
+    beyond[6] = (x[6] - 0.2).clamp(0, 1)  # too far
     threat, oracle = ThreatModel("linf", 0.1), Asked(model)
-    settings = {"targets": 2, "restarts": 2, "steps": 1, "within": 2.0}
-    multitargeted(oracle, x, y, threat, keys=keys, closest=near, refine=True, **settings)
-    begun = oracle.climbed[0].view(2, 2, 10, *x.shape[1:])
-    same = (begun - threat.project(near, x)).abs().flatten(3).amax(dim=3) < 1e-6
-    assert same[0, :, :7].all()
-    assert not same[1].any()  # the second runs begin at random, as do all of the last three
-    assert not same[:, :, 7:].any()
+    settings = {"targets": 2, "restarts": 3, "steps": 1, "within": 2.0, "refine": True}
+    multitargeted(oracle, x, y, threat, keys=keys, closest=close, nearest=beyond, **settings)
+    begun = oracle.climbed[0].view(3, 2, 10, *x.shape[1:])
     assert begun.isfinite().all()
+
+    def begin(images: torch.Tensor) -> torch.Tensor:
+        there = threat.project(images.nan_to_num(0), x).where(images.isfinite(), torch.nan)
+        return (begun - there).abs().flatten(3).amax(dim=3) < 1e-6
+
+    first, second = begin(close), begin(beyond)
+    assert first[0, :, :7].all()
+    assert second[1][:, [3, 4, 5, 7, 8, 9]].all()
+    first[0, :, :7] = second[1][:, [3, 4, 5, 7, 8, 9]] = False
+    assert not first.any()  # all others at random
+    assert not second.any()
+
+
+def test_what_lies_just_outside_the_ball_is_worth_refining_however_far_the_rest() -> None:
+    model, x, y, keys = right(20)
+    threat = ThreatModel("linf", 0.04)
+    found = fmn(model, x, y, "linf", keys=keys, steps=50)
+    distance = threat.distance(found, x)
+    assert (distance < 1.15 * 0.04).any()
+    assert (distance > 1.15 * 0.04).any()
+    oracle = Oracle.of(model)
+    settings = {"targets": 1, "steps": 2, "within": 0.0, "refine": True}
+    multitargeted(oracle, x, y, threat, keys=keys, closest=x, nearest=found, **settings)
+    assert torch.equal(oracle.passes(keys)[1] > 0, distance <= 1.15 * 0.04)
 
 
 def test_refining_takes_no_second_run_for_a_first_where_classes_are_few() -> None:

@@ -200,6 +200,37 @@ def test_one_attack_begins_at_the_witness_and_the_others_as_in_a_run_alone() -> 
     assert len(result.witnesses.index) == fell
 
 
+NEAREST: dict[int, Tensor] = {}
+
+
+def _at(model, x, y, norm, *, keys, start=None, seed=0, away=0.5):
+    return (x + away).clamp(0, 1)
+
+
+def _told(model, x, y, threat, *, keys, nearest, start=None, seed=0):
+    NEAREST.update(zip(keys.tolist(), nearest, strict=True))
+    return x
+
+
+def test_attacks_are_told_the_nearest_image_that_was_broken_beyond_the_budget() -> None:
+    _, _, x, y = digits()
+    model, threat = trained(), ThreatModel("linf", 0.05)
+    attacks = [{"attack": "test_suite:_at", "name": f"at{a}", "away": a} for a in (0.5, 0.3, 0.7)]
+    run(x, y, torch.arange(len(x)), grid=[0.05], attacks=[*attacks, {"attack": "test_suite:_told"}])
+    known = 0
+    for key, nearest in NEAREST.items():
+        one = x[key : key + 1]
+        tries = [(one + away).clamp(0, 1) for away in (0.3, 0.5, 0.7)]
+        broken = [each for each in tries if int(model(each).argmax()) != int(y[key])]
+        if broken:
+            nearest_of = min(broken, key=lambda each: float(threat.distance(each, one)))
+            assert torch.equal(nearest, nearest_of[0])
+            known += 1
+        else:
+            assert nearest.isnan().all()
+    assert 20 < known < len(NEAREST)
+
+
 def _crashing_minimum(model, x, y, norm, *, keys, start=None, seed=0):
     raise RuntimeError("no gradients today")
 
