@@ -40,13 +40,13 @@ _FAST: Attacks = [
 #                L-infinity one run, towards the likeliest class: on an MLP that hides its gradients
 #                (`unseen/masked`) one image fell to nothing else. In L1 it runs as published: this
 #                short form left 48 of 300 images of MNIST `adversarial` that AutoAttack broke
-#   closest      for images that all but fell, or that FMN or FAB broke just outside the ball: towards
-#                each of four classes, from the nearest image inside that is known and from that
-#                one outside drawn in, where there is none from a random start. On a network with
-#                average pooling that hides its gradients (`averaged/masked`) AutoAttack broke 31 of
-#                900 that standard left when all runs began at random and ended unless they were as
-#                near again after a third of their steps, 11 when one began inside, 4 when the other
-#                began outside. In L2 the second may not go: MNIST `masked`, ELU, 2 of 300
+#   closest      for images that all but fell, or that FMN or FAB broke just outside the ball:
+#                towards each of four classes, from the nearest image inside that is known and from
+#                that one outside, drawn in; from a random start where there is none. On a network
+#                with average pooling that hides its gradients (`averaged/masked`) AutoAttack broke
+#                31 of 900 that standard left when all runs began at random and ended unless they
+#                were as near again after a third of their steps, 11 when one began inside, 4 when
+#                the other began outside. In L2 the second may not go: MNIST `masked`, ELU, 2 of 300
 #   restarts     in L1, where the start decides which few pixels a run ends with: of 80 images of
 #                digits `masked` at 1.2, five more runs broke 20 that the first left standing; with
 #                ten runs in place of five, of 900 images (digits `masked` and `adversarial`, MNIST

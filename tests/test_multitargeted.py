@@ -173,3 +173,26 @@ def test_refining_takes_no_second_run_for_a_first_where_classes_are_few() -> Non
     first, second = (oracle.climbed[0].view(2, 2, *x.shape) == x).flatten(2).all(dim=2)
     assert first.all()
     assert not second.any()
+
+
+class Spike(torch.nn.Module):
+    """All but broken where the first pixel is 0.6, far from it anywhere else."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        move = x.flatten(1)[:, 0] - 0.6
+        margin = 1 - 0.95 * torch.exp(-move.square() / 2e-6)
+        return torch.stack([margin, torch.zeros_like(margin)], dim=1)
+
+
+def test_runs_end_that_do_not_come_near_wherever_they_began() -> None:
+    x, y = torch.full((4, 1, 2, 2), 0.5), torch.zeros(4, dtype=torch.int64)
+    there, threat, keys = x.clone(), ThreatModel("linf", 0.3), torch.arange(4)
+    there[:, :, 0, 0] = 0.6
+    settings = {"targets": 1, "steps": 24, "closest": there, "refine": True, "within": 2.0}
+    oracle = Oracle(Spike())
+    found = multitargeted(oracle, x, y, threat, keys=keys, **settings)
+    assert torch.equal(found, there)  # nothing better was found, and what was known is kept
+    forwards, backwards = oracle.passes(keys)
+    # The image and `closest` are asked, then the points up to a sixth of the steps.
+    assert forwards.tolist() == [7] * 4
+    assert backwards.tolist() == [5] * 4
