@@ -36,7 +36,8 @@ class Pace(NamedTuple):
     Attributes:
         most: the share of the clean margin that may be left after so many queries.
         falling: the part of what was left at a mark that may still be left at the next, from
-            `STEADY` queries on and unless it is all but 0.
+            `STEADY` queries on and unless it is all but 0; of an example that is not ahead of
+            what earlier attacks left (see AHEAD), at most BEHIND in any case.
     """
 
     most: dict[int, float]
@@ -54,6 +55,9 @@ PACE = {
 }
 PACE["l1"] = PACE["l2"]
 STEADY, ALL_BUT = 1000, 0.03
+# Where gradients can be trusted, random search comes to rest at what they left of the margin, to
+# three digits; where they cannot, it gets ahead of them, rests, and falls all the same.
+AHEAD, BEHIND = 0.9, 0.95
 # Of an example that earlier attacks left this far from the boundary, random search must come as
 # near as they did, but for a slack in the beginning.
 NEAR, SLACK = 0.2, {100: 0.5, 200: 0.28, 300: 0.15, 500: 0.08, 700: 0.04}
@@ -142,7 +146,9 @@ def _race(walk: _Walk, clean: Tensor, known: Tensor, queries: int) -> None:
         near = (known[rows] <= NEAR) | (left <= known[rows] + SLACK.get(asked, 0.0))
         stay = near & (left <= most)
         if asked >= STEADY:
-            stay &= left <= (pace.falling * before[rows]).clamp_min(ALL_BUT)
+            resting = (pace.falling * before[rows]).clamp_min(ALL_BUT)
+            ahead = left <= AHEAD * known[rows]
+            stay &= left <= torch.where(ahead, resting, BEHIND * before[rows])
         before[rows] = left
         walk.keep(stay)
 
