@@ -93,6 +93,24 @@ def test_a_race_does_not_depend_on_company() -> None:
         assert torch.equal(alone, whole[rows])
 
 
+class Bowl(torch.nn.Module):
+    """Equally near the boundary in every corner of a ball around grey; broken from 0.102 on."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        margin = 0.102 - (x - 0.5).abs().flatten(1).mean(dim=1)
+        return torch.stack([margin, torch.zeros_like(margin)], dim=1)
+
+
+def test_a_race_ends_where_random_search_rests_no_nearer_than_gradients_came() -> None:
+    x, y = torch.full((3, 1, 3, 3), 0.5), torch.zeros(3, dtype=torch.int64)
+    threat, closest, oracle = ThreatModel("linf", 0.1), x + 0.1, Oracle(Bowl())
+    closest[1] -= 0.05  # random search came nearer
+    closest[2] = torch.nan  # there was nothing before it
+    square(oracle, x, y, threat, keys=torch.arange(3), closest=closest, race=True)
+    # Beside the queries each image is asked once, and what is known.
+    assert oracle.passes(torch.arange(3))[0].tolist() == [1002, 5002, 5001]
+
+
 class Cliff(torch.nn.Module):
     """Clean margins of almost nothing, in a hollow: most of the ball is far from the boundary."""
 
