@@ -24,7 +24,7 @@ from attacks.suite import SuiteResult, run_suite
 from attacks.verdict import BROKEN
 from networks import Subject
 
-SHARES = [0.25, 0.5, 1.0, 1.5, 2.0]  # of the budget at which about half of the images fall
+SHARES = [0.25, 0.5, 1.0, 1.5, 2.0]
 
 
 def main() -> None:
@@ -33,18 +33,25 @@ def main() -> None:
     parser.add_argument("--norms", nargs="+", default=["linf", "l2"])
     parser.add_argument("--ensemble", default="standard")
     parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument(
+        "--shares",
+        type=float,
+        nargs="+",
+        default=SHARES,
+        help="the grid, increasing, in parts of the budget at which about half of the images fall",
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{options.ensemble}, {options.images} images; seconds of CPU, passes per image")
     for name in options.networks:
         subject = networks.load(name, options.images)
         for norm in options.norms:
-            compare(subject, norm, options.ensemble)
+            compare(subject, norm, options.ensemble, options.shares)
 
 
-def compare(subject: Subject, norm: str, ensemble: str) -> None:
+def compare(subject: Subject, norm: str, ensemble: str, shares: list[float]) -> None:
     """Print what the grid costs and finds beside what each budget does by itself."""
-    grid = [share * subject.eps[norm] for share in SHARES]
+    grid = [share * subject.eps[norm] for share in shares]
     whole, seconds = run(subject, norm, ensemble, grid)
     alone = [run(subject, norm, ensemble, [eps]) for eps in grid]
     spent = [passes(result) for result, _ in alone]
