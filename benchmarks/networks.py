@@ -149,6 +149,19 @@ SETS: dict[str, dict[str, Any]] = {
         },
         "networks": {"masked": _MASKED},
     },
+    # Dense blocks, on digits: looked at when all was chosen, and nothing was chosen by it.
+    "dense": {
+        "origin": "params.yaml",
+        "recipe": {
+            "architecture": "densenet_bc",
+            "settings": {"depth": 16, "growth": 12},
+            "batch_size": 64,
+            "epochs": 20,
+        },
+        "networks": {
+            "masked": {"adversarial": {"norm": "linf", "eps": 0.3, "steps": 1, "warm_up": 0.3}}
+        },
+    },
     # For what does not depend on the network: one that costs next to nothing.
     "tiny": {
         "origin": "experiments/cifar10/params.yaml",
@@ -179,6 +192,7 @@ EPS = {
     ("residual", "masked"): {"linf": 0.25, "l2": 0.6, "l1": 1.5},
     ("untouched", "masked"): {"linf": 0.25, "l2": 1.0, "l1": 4.5},
     ("pooled", "masked"): {"linf": 0.22, "l2": 0.7, "l1": 0.9},
+    ("dense", "masked"): {"linf": 0.22, "l2": 0.7, "l1": 1.5},
     ("averaged", "masked"): {"linf": 0.28, "l2": 2.2, "l1": 5.0},
 }
 
