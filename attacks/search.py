@@ -14,8 +14,9 @@ from .noise import Draw, in_ball
 from .oracle import Oracle
 from .threat import ThreatModel, column
 
-# Runs that are under way together, in units of the oracle's slots: what bounds the memory.
-SLOTFULS = 8
+# Runs that are under way together, in units of the oracle's slots, and on a CPU the numbers of
+# their images: what bounds the memory. An attack holds some ten times as many numbers.
+SLOTFULS, NUMBERS = 8, 2**22
 
 
 class Trail:
@@ -85,9 +86,13 @@ class Trail:
         return self.see(rows, points, logits, labels[0], climbed(logits, *labels))
 
 
-def in_parts(oracle: Oracle, rows: Tensor, runs: int) -> Sequence[Tensor]:
-    """`rows` (M,) in parts small enough that `runs` of each example can be under way together."""
-    return rows.split(max(1, SLOTFULS * oracle.slots // runs))
+def in_parts(oracle: Oracle, x: Tensor, rows: Tensor, runs: int) -> Sequence[Tensor]:
+    """`rows` (M,) of the images `x` in parts small enough that `runs` of each can be under way
+    together."""
+    most = SLOTFULS * oracle.slots
+    if x.device.type == "cpu":
+        most = max(oracle.slots, min(most, NUMBERS // x.shape[1:].numel()))
+    return rows.split(max(1, most // runs))
 
 
 def those(stay: Tensor | None, *each: Any) -> list[Any]:

@@ -223,6 +223,7 @@ def test_the_settings_of_every_attack_are_readable_without_running_it() -> None:
         assert set(settings) == set(function.__kwdefaults__) - {
             "start",
             "closest",
+            "nearest",
             "reach",
             "seed",
         }, name

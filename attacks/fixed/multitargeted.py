@@ -88,23 +88,24 @@ def multitargeted(
     """
     oracle = Oracle.of(model)
     clean, left, logits = share_left(oracle, x, y, keys, closest)
-    near = torch.full_like(x, torch.nan) if nearest is None or not refine else nearest
-    reached = column(threat.distance(near, x), x) <= CLOSE * threat.eps
-    rows = ((left <= within) | left.isinf() | reached.flatten()).nonzero()[:, 0]
-    near = torch.where(reached, threat.project(torch.where(reached, near, x), x), torch.nan)
+    chosen, near = (left <= within) | left.isinf(), None
+    if refine and nearest is not None:
+        reached = column(threat.distance(nearest, x), x) <= CLOSE * threat.eps
+        chosen |= reached.flatten()
+        near = threat.project(torch.where(reached, nearest, x), x)
+        near = torch.where(reached, near, torch.nan)
+    rows = chosen.nonzero()[:, 0]
     runs = likeliest_wrong(logits[rows], y[rows], max(1, targets)).repeat(restarts, 1)
     x_adv = x.clone()
     if len(rows) == 0:
         return x_adv
-    for part in in_parts(oracle, torch.arange(len(rows), device=x.device), len(runs)):
+    # Of few classes there are fewer than `targets`.
+    known, many = ([closest, near], len(runs) // restarts) if refine else ([start], 1)
+    for part in in_parts(oracle, x, torch.arange(len(rows), device=x.device), len(runs)):
         some = rows[part]
-        begin = x.new_full((restarts, len(runs) // restarts, len(some), *x.shape[1:]), torch.nan)
-        if refine:
-            for images, run in zip((closest, near), begin, strict=False):
-                if images is not None:
-                    run[:] = images[some]
-        elif start is not None:
-            begin[0, 0] = start[some]
+        begin = [None if images is None else images[some] for images in known[:restarts]]
+        begin = [images for images in begin for _ in range(many)]
+        begin += [None] * (len(runs) - len(begin))
         state = keyed.stream(keys[some], seed, "multitargeted")
         x_adv[some] = _race(
             oracle,
@@ -112,7 +113,7 @@ def multitargeted(
             y[some],
             threat[some],
             keys[some],
-            begin.flatten(0, 2),
+            begin,
             state,
             runs[:, part],
             steps,
@@ -127,7 +128,7 @@ def _race(
     y: Tensor,
     threat: ThreatModel,
     keys: Tensor,
-    begin: Tensor,
+    begin: list[Tensor | None],
     state: Tensor,
     runs: Tensor,
     steps: int,
@@ -135,14 +136,18 @@ def _race(
 ) -> Tensor:
     """The best image that the `runs` (R, N) towards their classes find for each.
 
-    The runs begin at `begin` (R * N, C, H, W), at random where that is NaN.
+    Each run begins at its images of `begin`, (N, C, H, W), at random where it has none or NaN.
     """
     count = len(x)
     owner = torch.arange(count, device=x.device).repeat(len(runs))
     aim = runs.flatten()
     number = torch.arange(len(runs), device=x.device).repeat_interleave(count)
     state = keyed.stream(state[owner], number)
-    point = first_points(begin, x[owner], threat[owner], state, on_surface)
+    point = x.new_empty(len(owner), *x.shape[1:])
+    # One run after the other: the draws of all together would take several times their memory.
+    blocks = zip(point.split(count), begin, state.split(count), strict=True)
+    for block, images, draws in blocks:
+        block[:] = first_points(images, x, threat, draws, on_surface)
     best, highest = point.clone(), torch.full_like(aim, -torch.inf, dtype=x.dtype)
     lowest, since = torch.zeros_like(highest), highest.clone()
     marks = {part * steps // 12: most for part, most in PACE.items()}

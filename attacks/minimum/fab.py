@@ -101,7 +101,7 @@ def fab(
             before, going = distance, going[stay[going]]
             if len(going) == 0:
                 break
-        for part in in_parts(oracle, going, runs):
+        for part in in_parts(oracle, x, going, runs):
             which = part.repeat(runs)
             mine = rows[which]
             number = torch.arange(runs, device=x.device).repeat_interleave(len(part))
