@@ -88,11 +88,11 @@ def test_auto_pgd_steps_as_published_until_its_first_checkpoint(norm: str) -> No
 
 @pytest.mark.parametrize("norm", EPS)
 def test_steps_towards_a_class_have_the_same_momentum_and_shrink_along_a_cosine(norm: str) -> None:
-    model, x, threat, steps = Hill(SHAPE), images(), ThreatModel(norm, EPS[norm]), 30
+    model, x, threat, steps = Hill(SHAPE), images(), ThreatModel(norm, EPS[norm]), 60
     oracle = Asked(model)
     multitargeted(oracle, x, LABELS, threat, keys=KEYS, targets=1, steps=steps)
     path = [oracle.climbed[0]]
-    for step in range(steps // 3):  # after which runs that are far away end
+    for step in range(steps // 6):  # after which runs that are far away end
         length = 1.5 * threat.eps * (1 + math.cos(math.pi * step / steps)) / 2
         ahead = threat.project(path[-1] + length * steepest(model.gradient(path[-1]), norm), x)
         if step > 0:
